@@ -1,0 +1,1 @@
+"""Take metrics over gRPC and store them in TimescaleDB, fast and exactly once."""

@@ -1,0 +1,1 @@
+"""The edge: gRPC services, their statuses, and the HTTP endpoints. Knows no SQL."""

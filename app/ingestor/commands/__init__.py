@@ -1,0 +1,1 @@
+"""The ``ingestor`` command: one thin module a subcommand."""

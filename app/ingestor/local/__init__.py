@@ -1,0 +1,1 @@
+"""A TimescaleDB on this machine, for ``ingestor dev`` and the tests."""

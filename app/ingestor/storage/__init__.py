@@ -1,0 +1,1 @@
+"""One flush as one database transaction. Knows neither gRPC nor protobuf."""

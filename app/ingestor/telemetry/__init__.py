@@ -1,0 +1,1 @@
+"""Every metric's definition, and logging. Knows nothing of what it measures."""
