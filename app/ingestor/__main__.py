@@ -1,13 +1,34 @@
 """The ``ingestor`` command."""
 
+import sys
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from ingestor.commands.check import check
+from ingestor.commands.load import load
+from ingestor.commands.schema import schema_app
+from ingestor.commands.serve import serve
+from ingestor.errors import IngestorError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.command()(serve)
+app.command()(load)
+app.command()(check)
+app.add_typer(schema_app, name="schema")
+
+
+@app.callback()
+def describe() -> None:
+    """Metrics over gRPC into TimescaleDB, fast and exactly once."""
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; an error of ours is one line that says what to do."""
+    try:
+        app()
+    except IngestorError as error:
+        print(f"ingestor: {error}", file=sys.stderr)  # noqa: T201 - the command line's own output
+        sys.exit(1)
 
 
 if __name__ == "__main__":

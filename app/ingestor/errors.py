@@ -53,11 +53,12 @@ class PermanentError(IngestorError):
 
 
 class InvalidRequestError(PermanentError):
-    """The request is malformed, or none of its points is valid."""
+    """The request is malformed, or none of its points is valid; then ``rejected`` counts them by reason."""
 
-    def __init__(self, violations: list[Violation]) -> None:
+    def __init__(self, violations: list[Violation], rejected: dict[str, int] | None = None) -> None:
         super().__init__("; ".join(f"{v.field}: {v.message}" for v in violations[:3]), reason=violations[0].reason)
         self.violations = violations
+        self.rejected = rejected or {}
 
 
 class KeyReusedError(PermanentError):

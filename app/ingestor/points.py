@@ -64,7 +64,7 @@ class SeriesTable:
         self.size_bytes = 0
         self._slots: dict[Series, int] = {}
         self._ids = np.zeros(1024, np.int64)
-        self._stored = np.zeros(1024, np.bool_)
+        self._stored = np.zeros(1024, np.int32)
 
     def __len__(self) -> int:
         return len(self.series)
@@ -91,18 +91,18 @@ class SeriesTable:
         """Return the database ids of ``slots``."""
         return self._ids[slots]
 
-    def missing(self, slots: SlotColumn) -> SlotColumn:
-        """Return the distinct slots whose series the database is not known to have."""
-        unknown = slots[~self._stored[slots]]
+    def missing(self, slots: SlotColumn, epoch: int) -> SlotColumn:
+        """Return the distinct slots whose series were not seen in the database in ``epoch`` or later.
+
+        An epoch is a connection's number, from 1: after a reconnect the database may be another one, so what
+        earlier connections saw counts no more.
+        """
+        unknown = slots[self._stored[slots] < epoch]
         return np.unique(unknown) if len(unknown) else unknown
 
-    def mark_stored(self, slots: SlotColumn) -> None:
-        """Remember that the database has these series."""
-        self._stored[slots] = True
-
-    def forget_stored(self) -> None:
-        """Forget what the database has: it may be another one after a reconnect."""
-        self._stored[:] = False
+    def mark_stored(self, slots: SlotColumn, epoch: int) -> None:
+        """Remember that the database had these series in ``epoch``."""
+        self._stored[slots] = np.maximum(self._stored[slots], epoch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,93 @@
+"""``analytics.v1.AnalyticsService``: raw bytes in, an encoded reply or a status out."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import grpc
+
+from analytics.v1 import ingestor_pb2
+from ingestor.api.admission import BytesInFlight, read_wish
+from ingestor.api.status import abort, status_code
+from ingestor.errors import IngestorError, TransientError
+from ingestor.pipeline.ingest import Answer, Ingest, Wish
+from ingestor.points import Ack
+from ingestor.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "analytics.v1.AnalyticsService"
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+_SUCCESS = ingestor_pb2.LogMetricsResponse(success=True).SerializeToString()
+_ACK_NAMES = {Ack.COMMITTED: "committed", Ack.BUFFERED: "buffered"}
+
+
+class AnalyticsService:
+    """The two methods as raw-bytes handlers: decoding is the pipeline's, and a constant reply is encoded once."""
+
+    def __init__(
+        self, ingest: Ingest, in_flight: BytesInFlight, metrics: Metrics, drain_s: Callable[[], float]
+    ) -> None:
+        self._ingest = ingest
+        self._in_flight = in_flight
+        self._metrics = metrics
+        self._drain_s = drain_s
+
+    def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
+        """Return the service for ``add_generic_rpc_handlers``: registered methods cost the accept loop per call."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "LogMetric": grpc.unary_unary_rpc_method_handler(self._log_metric),
+                "Write": grpc.unary_unary_rpc_method_handler(self._write),
+            },
+        )
+
+    async def _log_metric(self, message: bytes, context: Context) -> bytes:
+        await self._call("LogMetric", self._ingest.log_metric, message, context)
+        return _SUCCESS
+
+    async def _write(self, message: bytes, context: Context) -> bytes:
+        return _encode(await self._call("Write", self._ingest.write, message, context))
+
+    async def _call(
+        self, method: str, take: Callable[[bytes, Wish], Awaitable[Answer]], message: bytes, context: Context
+    ) -> Answer:
+        started = time.perf_counter()
+        try:
+            with self._in_flight.admit(len(message)):
+                answer = await take(message, read_wish(context.invocation_metadata() or ()))
+        except IngestorError as error:
+            await self._refuse(method, error, context)
+            raise  # not reached: abort raises
+        except Exception:
+            self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
+            logger.exception("a call failed by a fault of ours", extra={"method": method})
+            await context.abort(grpc.StatusCode.INTERNAL, "a fault of the server's; it is logged there")
+            raise
+        self._metrics.requests.labels(method, "OK", "").inc()
+        self._metrics.ack_seconds.labels(_ACK_NAMES[answer.ack]).observe(time.perf_counter() - started)
+        return answer
+
+    async def _refuse(self, method: str, error: IngestorError, context: Context) -> None:
+        reason = str(getattr(error, "reason", "unknown"))
+        self._metrics.requests.labels(method, status_code(error).name, reason).inc()
+        if isinstance(error, TransientError):
+            self._metrics.refused.labels(reason).inc()
+        await abort(context, error, self._drain_s())
+
+
+def _encode(answer: Answer) -> bytes:
+    response = ingestor_pb2.WriteResponse(
+        ack=ingestor_pb2.Ack.Name(answer.ack),
+        accepted_points=answer.accepted,
+        rejected_points=answer.rejected,
+        duplicate=answer.duplicate,
+    )
+    for reject in answer.rejections:
+        response.rejections.add(
+            point_index=reject.index, reason=reject.reason, field=reject.field, message=reject.message
+        )
+    return response.SerializeToString()

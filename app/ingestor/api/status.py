@@ -1,0 +1,86 @@
+"""The only map from our errors to gRPC statuses.
+
+Source: OTLP specification, "OTLP/gRPC Response": which statuses clients retry, and that RetryInfo says when.
+"""
+
+import random
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from ingestor.errors import (
+    CommitUnknownError,
+    IngestorError,
+    InvalidRequestError,
+    KeyExpiredError,
+    LimitError,
+    TransientError,
+)
+
+DOMAIN = "analytics-ingestor.io"
+BASE_RETRY_S = 1.0
+MAX_RETRY_S = 30.0
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_MAX_VIOLATIONS = 20
+_MAX_TEXT = 500
+
+
+def status_code(error: IngestorError) -> grpc.StatusCode:
+    """Return the status that says what ``error`` means to a client."""
+    if isinstance(error, CommitUnknownError):
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    if isinstance(error, LimitError):
+        return grpc.StatusCode.RESOURCE_EXHAUSTED
+    if isinstance(error, TransientError):
+        return grpc.StatusCode.UNAVAILABLE
+    if isinstance(error, KeyExpiredError):
+        return grpc.StatusCode.FAILED_PRECONDITION
+    return grpc.StatusCode.INVALID_ARGUMENT
+
+
+def retry_after_s(advised_s: float | None) -> float:
+    """Return the pause that a client is told, in seconds, spread by a fifth so that not all come back at once."""
+    pause = min(MAX_RETRY_S, max(BASE_RETRY_S, advised_s or 0.0))
+    return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
+
+
+async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: IngestorError, drain_s: float) -> None:
+    """End the call with the status of ``error`` and its details; never returns.
+
+    ``drain_s`` is when room is expected where the error itself advises no pause.
+    """
+    code = status_code(error)
+    text = str(error)[:_MAX_TEXT]
+    status = status_pb2.Status(code=code.value[0], message=text)
+    for detail in _details(error, drain_s):
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    await context.abort(code, text, trailing_metadata=((_DETAILS_KEY, status.SerializeToString()),))
+
+
+def _details(error: IngestorError, drain_s: float) -> list[Message]:
+    if isinstance(error, CommitUnknownError):
+        return [_info(error.reason)]
+    if isinstance(error, TransientError):
+        delay = Duration()
+        advised_s = drain_s if error.retry_after_s is None else error.retry_after_s
+        delay.FromMilliseconds(int(retry_after_s(advised_s) * 1000))
+        return [error_details_pb2.RetryInfo(retry_delay=delay), _info(error.reason)]
+    if isinstance(error, InvalidRequestError):
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(
+                field=v.field, description=v.message[:_MAX_TEXT], reason=v.reason
+            )
+            for v in error.violations[:_MAX_VIOLATIONS]
+        ]
+        return [error_details_pb2.BadRequest(field_violations=violations), _info(error.reason)]
+    return [_info(getattr(error, "reason", "unknown"))]
+
+
+def _info(reason: str) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(reason=reason.upper(), domain=DOMAIN)

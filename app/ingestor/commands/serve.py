@@ -1,0 +1,41 @@
+"""``ingestor serve``: run the server until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import os
+import signal
+
+import typer
+import uvloop
+
+from ingestor.config import Settings, load_settings
+from ingestor.runtime import Runtime
+from ingestor.telemetry.logging import configure_logging
+
+logger = logging.getLogger(__name__)
+
+EXIT_FORCED = 130
+"""Exit code where a second signal cut the drain short."""
+
+
+def serve() -> None:
+    """Take metrics over gRPC and store them in TimescaleDB; settings are INGESTOR_* variables."""
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    raise typer.Exit(uvloop.run(serve_until_signalled(settings)))
+
+
+async def serve_until_signalled(settings: Settings) -> int:
+    """Serve; the first SIGTERM or SIGINT drains, a second one exits at once. Return the exit code."""
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            logger.error("second signal, exiting at once: points held in memory are lost")
+            os._exit(EXIT_FORCED)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return await Runtime(settings).run(stop)

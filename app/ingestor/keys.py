@@ -1,0 +1,57 @@
+"""Idempotency keys: UUIDv7, minted by whoever sends, the same on every retry of one request.
+
+Source: RFC 9562, section 5.7 (48 bits of Unix milliseconds, then version, variant and randomness).
+"""
+
+import os
+import time
+import uuid
+
+KEY_BYTES = 16
+
+
+def mint_key(now_ms: int | None = None) -> uuid.UUID:
+    """Return a new key; ``now_ms`` is milliseconds since 1970-01-01 UTC, the clock's where None."""
+    milliseconds = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    return first_key(milliseconds, int.from_bytes(os.urandom(10), "big"))
+
+
+def first_key(milliseconds: int, random_bits: int = 0) -> uuid.UUID:
+    """Return the key of a millisecond with the given low bits: without any, the lowest one a client can mint then."""
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | random_bits & ((1 << 80) - 1)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return uuid.UUID(int=value)
+
+
+def key_from_bytes(raw: bytes) -> uuid.UUID:
+    """Read a key of 16 bytes.
+
+    Raises:
+        ValueError: it is not a UUIDv7.
+    """
+    if len(raw) != KEY_BYTES:
+        raise ValueError(f"a key has {KEY_BYTES} bytes, got {len(raw)}")
+    return _checked(uuid.UUID(bytes=raw))
+
+
+def key_from_text(text: str) -> uuid.UUID:
+    """Read a key in its 36-character form.
+
+    Raises:
+        ValueError: it is not a UUIDv7.
+    """
+    if len(text) != 36:
+        raise ValueError("a key is a UUID in its 36-character form")
+    return _checked(uuid.UUID(text))
+
+
+def minted_ms(key: uuid.UUID) -> int:
+    """Return when the key was minted, in milliseconds since 1970-01-01 UTC by its minter's clock."""
+    return key.int >> 80
+
+
+def _checked(key: uuid.UUID) -> uuid.UUID:
+    if key.variant != uuid.RFC_4122 or key.version != 7:
+        raise ValueError("a key is a UUID of version 7")
+    return key

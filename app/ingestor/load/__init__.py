@@ -1,0 +1,1 @@
+"""The client side: send this machine's metrics, or synthetic series, and report what became of them."""

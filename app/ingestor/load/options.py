@@ -1,0 +1,102 @@
+"""What one run of the load generator does, checked before anything is sent."""
+
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ingestor.errors import ConfigurationError
+from ingestor.points import Ack
+
+STEP_S = 10
+"""Time between two points of one synthetic series, in seconds."""
+
+OLDEST_S = 30 * 86_400
+"""How far back synthetic points may reach: a day less than the server's default limit, so that a slow run stays in it.
+
+Source: ``Settings.time_behind_s``, 31 days.
+"""
+
+
+class Form(StrEnum):
+    """How points travel: ``Write`` with columns, ``Write`` with rows, or ``LogMetric`` for each."""
+
+    COLUMNS = "columns"
+    ROWS = "rows"
+    SINGLE = "single"
+
+
+_IN_FLIGHT = {Form.COLUMNS: 8, Form.ROWS: 64, Form.SINGLE: 64}
+_POINTS_PER_REQUEST = {Form.COLUMNS: 10_000, Form.ROWS: 1_000, Form.SINGLE: 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Settings of one run: ``points`` synthetic ones first (0: none), then this machine's metrics if ``machine``.
+
+    ``rate`` is in points per second and concerns synthetic points, 0 means as fast as the server answers;
+    ``duration_s`` bounds the whole run, 0 means no bound; ``in_flight`` and ``points_per_request`` of 0 mean what
+    suits the form. ``service_name`` empty: the host's name for machine metrics, ``synthetic`` for the others.
+    ``drain_s`` is how long an interrupted run waits for what is in flight.
+
+    Raises:
+        ConfigurationError: an option is out of range, or they contradict each other.
+    """
+
+    target: str = "localhost:50051"
+    form: Form = Form.COLUMNS
+    ack: Ack | None = None
+    points: int = 1_000_000
+    series: int = 10_000
+    seed: int = 1
+    machine: bool = False
+    interval_s: float = 10.0
+    duration_s: float = 0.0
+    rate: float = 0.0
+    in_flight: int = 0
+    points_per_request: int = 0
+    give_up_after_s: float = 60.0
+    service_name: str = ""
+    drain_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.points < 0 or self.series < 1 or self.seed < 0:
+            raise ConfigurationError("--points and --seed must not be negative, --series must be 1 or more")
+        if not self.points and not self.machine:
+            raise ConfigurationError("nothing to send: give --points, or --machine, or both")
+        if self.interval_s <= 0 or self.give_up_after_s <= 0:
+            raise ConfigurationError("--interval and --give-up-after must be above 0 seconds")
+        if min(self.duration_s, self.rate, self.in_flight, self.points_per_request) < 0:
+            raise ConfigurationError("--duration, --rate, --in-flight and --batch must not be negative")
+        if self.form is Form.SINGLE and self.points_per_request > 1:
+            raise ConfigurationError("--batch is for columns and rows: single sends one point per request")
+        if self.steps * STEP_S > OLDEST_S:
+            least = -(-self.points * STEP_S // OLDEST_S)
+            raise ConfigurationError(
+                f"{self.points} points over {self.series} series reach more than 30 days back, and the server "
+                f"takes 31: use --series {least} or more"
+            )
+
+    @property
+    def steps(self) -> int:
+        """Return how many points the longest synthetic series has."""
+        return -(-self.points // self.series)
+
+    @property
+    def slots(self) -> int:
+        """Return how many requests may be in flight."""
+        return self.in_flight or _IN_FLIGHT[self.form]
+
+    @property
+    def batch_points(self) -> int:
+        """Return how many points a full request has."""
+        return self.points_per_request or _POINTS_PER_REQUEST[self.form]
+
+    @property
+    def machine_service(self) -> str:
+        """Return the service name of this machine's metrics."""
+        return self.service_name or socket.gethostname()
+
+    @property
+    def synthetic_service(self) -> str:
+        """Return the service name of synthetic series."""
+        return self.service_name or "synthetic"

@@ -1,0 +1,93 @@
+"""Columns: packed fields of fixed width, which are numpy arrays already."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from analytics.v1 import ingestor_pb2
+from analytics.wire.v1 import wire_pb2
+from ingestor.errors import InvalidRequestError, Violation
+from ingestor.pipeline.block import Block, Faults
+from ingestor.pipeline.series_cache import SeriesCache
+from ingestor.pipeline.validate import Fault
+from ingestor.points import ValueColumn
+
+
+def decode_frame(frame: wire_pb2.ColumnsFrame, number: int, cache: SeriesCache, faults: Faults) -> Block:
+    """Return the points of the request's ``columns[number]``, read as bytes.
+
+    Raises:
+        InvalidRequestError: it is malformed, or its columns differ in length.
+    """
+    return _decode(
+        frame.series,
+        _column(frame.series_index, "<u4", f"columns[{number}].series_index").astype(np.uint32),
+        _column(frame.time_unix_nano, "<i8", f"columns[{number}].time_unix_nano").astype(np.int64),
+        _column(frame.value, "<f8", f"columns[{number}].value").astype(np.float64),
+        (number, cache, faults),
+    )
+
+
+def decode_message(columns: ingestor_pb2.Columns, number: int, cache: SeriesCache, faults: Faults) -> Block:
+    """Do the same for columns in any other encoding that protobuf allows."""
+    return _decode(
+        [series.SerializeToString() for series in columns.series],
+        np.array(columns.series_index, np.uint32),
+        np.array(columns.time_unix_nano, np.int64),
+        np.array(columns.value, np.float64),
+        (number, cache, faults),
+    )
+
+
+def _decode(
+    series: Sequence[bytes],
+    index: NDArray[np.uint32],
+    times_ns: NDArray[np.int64],
+    values: ValueColumn,
+    context: tuple[int, SeriesCache, Faults],
+) -> Block:
+    number, cache, faults = context
+    if not len(index) == len(times_ns) == len(values):
+        lengths = f"series_index {len(index)}, time_unix_nano {len(times_ns)}, value {len(values)}"
+        raise _malformed(f"columns[{number}]", "lengths_differ", f"columns must have equal lengths, got {lengths}")
+    known = [cache.get(raw) for raw in series]
+    slots_of_series = [
+        slot if slot is not None else _resolve(raw, f"columns[{number}].series[{position}]", cache, faults)
+        for position, (raw, slot) in enumerate(zip(series, known, strict=True))
+    ]
+    outside = index >= len(series)
+    if outside.any():
+        text = f"points to a series that is not there: {len(series)} are given"
+        code = faults.code(Fault("series_index", "series_index_out_of_range", text, {}))
+        slots = np.full(len(index), code, np.int32)
+        slots[~outside] = np.array(slots_of_series, np.int32)[index[~outside]]
+    else:
+        slots = np.array(slots_of_series, np.int32)[index]
+
+    def path(position: int, field: str) -> str:
+        if field in {"series_index", "time_unix_nano"}:
+            return f"columns[{number}].{field}[{position}]"
+        return f"columns[{number}].series[{index[position]}].{field}"
+
+    return Block(slots, times_ns, values, path)
+
+
+def _resolve(raw: bytes, path: str, cache: SeriesCache, faults: Faults) -> int:
+    try:
+        found = cache.resolve(raw)
+    except DecodeError:
+        raise _malformed(path, "malformed", "is not a Series message, or a text in it is not valid UTF-8") from None
+    return faults.code(found) if isinstance(found, Fault) else found
+
+
+def _column(pieces: Iterable[bytes], dtype: str, path: str) -> NDArray[np.generic]:
+    packed = b"".join(pieces)
+    if len(packed) % np.dtype(dtype).itemsize:
+        raise _malformed(path, "malformed", f"{len(packed)} bytes are no whole number of entries")
+    return np.frombuffer(packed, dtype)
+
+
+def _malformed(path: str, reason: str, text: str) -> InvalidRequestError:
+    return InvalidRequestError([Violation(path, reason, text)])

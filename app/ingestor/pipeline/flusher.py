@@ -1,0 +1,110 @@
+"""Run the lanes, end waits that take too long, and empty everything at the end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from ingestor.errors import CommitUnknownError, IngestorError, TransientError
+from ingestor.pipeline.buffer import Buffer
+from ingestor.pipeline.drain import DrainEstimate
+from ingestor.pipeline.health import DatabaseHealth
+from ingestor.pipeline.held import Held, State
+from ingestor.pipeline.lane import Lane, LaneTools, Schedule
+from ingestor.pipeline.settlement import Settlement
+from ingestor.storage.contract import Writer
+from ingestor.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_INTERVAL_S = 0.25
+_DRAIN_INTERVAL_S = 0.02
+
+
+class Flusher:
+    """Moves what is held into the database."""
+
+    def __init__(
+        self,
+        writers: Sequence[Writer],
+        buffer: Buffer,
+        settlement: Settlement,
+        health: DatabaseHealth,
+        metrics: Metrics,
+        *,
+        commit_timeout_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._buffer = buffer
+        self._settlement = settlement
+        self._health = health
+        self._commit_timeout_s = commit_timeout_s
+        self._clock = clock
+        self._draining = False
+        self._drain = DrainEstimate(len(writers))
+        tools = LaneTools(buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock())
+        self._lanes = [Lane(number, writer, tools) for number, writer in enumerate(writers)]
+
+    async def run(self) -> None:
+        """Store what comes in until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for lane in self._lanes:
+                    tasks.create_task(lane.run())
+                tasks.create_task(self._sweep())
+        finally:
+            await asyncio.gather(*(lane.close() for lane in self._lanes))
+
+    def oldest_held_s(self) -> float:
+        """Return the age of the oldest held request, in seconds."""
+        oldest = min((held.received_at for held in self._held()), default=None)
+        return 0.0 if oldest is None else self._clock() - oldest
+
+    def drain_s(self) -> float:
+        """Return how long storing what is held takes at the rate of late, in seconds."""
+        return self._drain.wait_s(self._buffer.points)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until nothing is held, ``timeout_s`` at most; with the database away nobody is kept waiting."""
+        self._draining = True
+        give_up_at = self._clock() + timeout_s
+        while self._buffer.points and self._clock() < give_up_at:
+            self._end_waits()
+            await asyncio.sleep(_DRAIN_INTERVAL_S)
+
+    def abandon(self) -> int:
+        """Give up everything that is still held and return how many buffered points are lost; call after ``run``."""
+        lost = 0
+        for held in self._held():
+            lost += held.points if held.part.answered else 0
+            self._settlement.abandon(held)
+        if lost:
+            logger.error("buffered points given up", extra={"points": lost, "last_error": self._health.last_error})
+        return lost
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
+            self._end_waits()
+
+    def _end_waits(self) -> None:
+        """Answer callers that waited too long, or whose wait has no prospect because the server stops."""
+        if self._draining and not self._health.up:
+            for held in self._held():
+                error = TransientError("the server stops and the database is away", reason="draining")
+                self._settlement.withdraw(held, error)
+            return
+        latest = self._clock() - self._commit_timeout_s
+        for held in self._held():
+            if held.received_at < latest:
+                self._settlement.withdraw(held, self._too_late(held))
+
+    def _too_late(self, held: Held) -> IngestorError:
+        if held.state is not State.WAITING:
+            text = "not known to be committed in time; retry with the same key"
+            return CommitUnknownError(text, reason="commit_unknown")
+        if self._health.up:
+            return TransientError("not committed in time", reason="commit_timeout")
+        return TransientError("the database is away", reason="database_away")
+
+    def _held(self) -> list[Held]:
+        return [*self._buffer, *(held for lane in self._lanes for held in lane.in_flight)]

@@ -1,0 +1,93 @@
+"""A request that was received and has no outcome yet, and those of them that carry a key.
+
+A process holds one copy of a key: a second request with it waits for the first one's outcome.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from ingestor.errors import KeyReusedError
+from ingestor.storage.contract import Outcome, Part
+
+REQUEST_OVERHEAD_BYTES = 2_500
+"""What one held request costs beside its columns, measured with tracemalloc: objects, futures, three small arrays."""
+
+
+class State(Enum):
+    """Where a held request is."""
+
+    WAITING = auto()  # in the buffer: it can be withdrawn
+    FLUSHING = auto()  # in a transaction
+    UNKNOWN = auto()  # COMMIT was sent and not answered: only another flush of the same batch can tell
+    SETTLED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """One received request; ``rejected`` counts its invalid points by reason, ``received_at`` is the loop's clock.
+
+    ``repeats`` are the points of later requests with the same key that wait along.
+    """
+
+    part: Part
+    rejected: dict[str, int]
+    received_at: float
+    added_bytes: int = 0
+    repeats: int = 0
+    state: State = State.WAITING
+    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+
+    @property
+    def received(self) -> int:
+        """Return the points of the first request, invalid ones included."""
+        return len(self.part.points) + self.part.rejected
+
+    @property
+    def points(self) -> int:
+        """Return all points that wait for this outcome."""
+        return self.received + self.repeats
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the memory that holding this takes."""
+        return self.part.points.size_bytes + self.added_bytes + REQUEST_OVERHEAD_BYTES
+
+    def answer(self, outcome: Outcome) -> None:
+        """Hand the outcome to every caller that still waits."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(outcome)
+
+
+class HeldKeys:
+    """The keys of held requests."""
+
+    def __init__(self) -> None:
+        self._held: dict[uuid.UUID, Held] = {}
+
+    def find(self, key: uuid.UUID, digest: int) -> Held | None:
+        """Return the held request with ``key``.
+
+        Raises:
+            KeyReusedError: it has other points.
+        """
+        held = self._held.get(key)
+        if held is not None and held.part.digest != digest:
+            raise KeyReusedError
+        return held
+
+    def add(self, held: Held) -> None:
+        """Hold the request's key, if it has one."""
+        if held.part.key is not None:
+            self._held[held.part.key] = held
+
+    def remove(self, held: Held) -> None:
+        """Release the request's key."""
+        if held.part.key is not None:
+            self._held.pop(held.part.key, None)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(self._held.values())

@@ -1,0 +1,180 @@
+"""What a service calls: bytes in, one honest answer out."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingestor.errors import InvalidRequestError, TransientError, Violation
+from ingestor.keys import key_from_bytes, minted_ms
+from ingestor.pipeline.accounting import Accounting
+from ingestor.pipeline.buffer import Buffer
+from ingestor.pipeline.decode import MAX_REJECTS, Decoded, Decoder
+from ingestor.pipeline.flusher import Flusher
+from ingestor.pipeline.health import DatabaseHealth
+from ingestor.pipeline.held import Held, HeldKeys
+from ingestor.pipeline.settlement import Settlement
+from ingestor.points import Ack, Reject
+from ingestor.storage.contract import Failed, Outcome, Part, Stored
+from ingestor.telemetry.metrics import PointsSnapshot
+
+KEY_AHEAD_MS = 5 * 60 * 1000
+"""How far a key's time may be ahead of this server's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request asks for outside its message: metadata ``x-idempotency-key`` and ``x-ack``."""
+
+    key: uuid.UUID | None = None
+    ack: Ack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request's points."""
+
+    ack: Ack
+    accepted: int
+    rejected: int
+    rejections: Sequence[Reject] = field(default=())
+    duplicate: bool = False
+
+
+class Ingest:
+    """Decode, hold, wait, answer."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        buffer: Buffer,
+        keys: HeldKeys,
+        settlement: Settlement,
+        accounting: Accounting,
+        health: DatabaseHealth,
+        flusher: Flusher,
+        *,
+        ack: Ack,
+        minimum_ack: Ack,
+        clock: Callable[[], float],
+    ) -> None:
+        self._decoder = decoder
+        self._buffer = buffer
+        self._keys = keys
+        self._settlement = settlement
+        self._accounting = accounting
+        self._health = health
+        self._flusher = flusher
+        self._ack = ack
+        self._minimum_ack = minimum_ack
+        self._clock = clock
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse every request from now on."""
+        self._closed = True
+
+    async def log_metric(self, message: bytes, wish: Wish) -> Answer:
+        """Take a ``LogMetricsRequest``; raises as ``write`` does."""
+        self._check_open()
+        return await self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
+
+    async def write(self, message: bytes, wish: Wish) -> Answer:
+        """Take a ``WriteRequest`` and return what became of its points once the acknowledgement holds.
+
+        Raises:
+            TransientError: not stored now, or not known to be (``CommitUnknownError``).
+            PermanentError: never stored as it is.
+        """
+        self._check_open()
+        return await self._take(self._decoded(self._decoder.decode_write, message), wish)
+
+    def snapshot(self) -> PointsSnapshot:
+        """Return the accounts, consistent because nothing else runs meanwhile."""
+        return PointsSnapshot(
+            received=self._accounting.received,
+            outcomes=self._accounting.outcomes,
+            rejected=self._accounting.rejected,
+            held=self._buffer.points,
+            oldest_held_s=self._flusher.oldest_held_s(),
+            buffer_bytes=self._buffer.size_bytes,
+            series=len(self._decoder.cache.table),
+            series_cache_bytes=self._decoder.cache.size_bytes,
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TransientError("the server stops", reason="draining")
+        self._health.check_admission()
+        self._buffer.check_room()
+
+    def _decoded(self, decode: Callable[[bytes], Decoded], message: bytes) -> Decoded:
+        try:
+            return decode(message)
+        except InvalidRequestError as error:
+            self._accounting.reject(error.rejected)
+            raise
+
+    async def _take(self, decoded: Decoded, wish: Wish) -> Answer:
+        key = _agreed_key(decoded.key, wish.key)
+        ack = max(self._minimum_ack, _agreed_ack(decoded.ack, wish.ack) or self._ack)
+        if not decoded.received:
+            return Answer(ack, 0, 0)
+        repeated = self._keys.find(key, decoded.digest) if key else None
+        if repeated is not None:
+            self._settlement.hold_repeat(repeated, decoded.received, answered=ack is Ack.BUFFERED)
+            return await self._answer(repeated, ack, decoded, duplicate=True)
+        rejected = sum(decoded.rejected.values())
+        part = Part(decoded.points, key, decoded.digest, rejected, decoded.rejects, answered=ack is Ack.BUFFERED)
+        held = Held(part, decoded.rejected, self._clock(), decoded.added_bytes)
+        self._settlement.hold(held)
+        return await self._answer(held, ack, decoded, duplicate=False)
+
+    async def _answer(self, held: Held, ack: Ack, decoded: Decoded, *, duplicate: bool) -> Answer:
+        rejected = sum(decoded.rejected.values())
+        if ack is Ack.BUFFERED:
+            return Answer(ack, len(decoded.points), rejected, decoded.rejects, duplicate)
+        outcome = await self._wait(held)
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        if isinstance(outcome, Stored):
+            rejections = () if duplicate else (*decoded.rejects, *outcome.refused)[:MAX_REJECTS]
+            return Answer(ack, outcome.accepted, rejected + len(outcome.refused), rejections, duplicate)
+        return Answer(ack, outcome.accepted, outcome.rejected, duplicate=True)
+
+    async def _wait(self, held: Held) -> Outcome:
+        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        held.waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._settlement.leave(held, waiter)
+            raise
+
+
+def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID | None:
+    try:
+        key = key_from_bytes(from_field) if from_field else from_metadata
+    except ValueError as error:
+        raise _invalid("idempotency_key", "idempotency_key_malformed", str(error)) from None
+    if from_metadata is not None and key != from_metadata:
+        raise _invalid("idempotency_key", "idempotency_key_ambiguous", "field and metadata give different keys")
+    if key is not None and minted_ms(key) > time.time_ns() // 1_000_000 + KEY_AHEAD_MS:
+        text = "its time is more than 5 minutes after the server's"
+        raise _invalid("idempotency_key", "idempotency_key_ahead", text)
+    return key
+
+
+def _agreed_ack(from_field: int, from_metadata: Ack | None) -> Ack | None:
+    try:
+        ack = Ack(from_field) if from_field else from_metadata
+    except ValueError:
+        raise _invalid("ack", "ack_unknown", f"{from_field} is not offered here") from None
+    if from_metadata is not None and ack is not from_metadata:
+        raise _invalid("ack", "ack_ambiguous", "field and metadata give different acknowledgements")
+    return ack
+
+
+def _invalid(field_path: str, reason: str, message: str) -> InvalidRequestError:
+    return InvalidRequestError([Violation(field_path, reason, message)])

@@ -1,0 +1,197 @@
+"""One connection's life: connect, take a batch when idle, store it, and decide what each kind of failure calls for."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ingestor.errors import PermanentError, TransientError
+from ingestor.keys import mint_key
+from ingestor.pipeline.buffer import Buffer
+from ingestor.pipeline.drain import DrainEstimate
+from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
+from ingestor.pipeline.held import Held, State
+from ingestor.pipeline.settlement import Settlement
+from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, FlushError, Outcome, Stored, Writer
+from ingestor.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+HOUSEKEEPING_INTERVAL_S = 60.0
+_SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.SPLIT)
+
+
+class Schedule:
+    """When to keep house: once a minute and process, by whichever lane is free then."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.due_at = clock()
+
+    def claim(self) -> bool:
+        """Tell whether it is time, and if so put the next time off."""
+        if self._clock() < self.due_at:
+            return False
+        self.due_at = self._clock() + HOUSEKEEPING_INTERVAL_S
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LaneTools:
+    """What all lanes of a process share; ``taking`` lets one lane wait for a batch at a time."""
+
+    buffer: Buffer
+    settlement: Settlement
+    health: DatabaseHealth
+    metrics: Metrics
+    drain: DrainEstimate
+    housekeeping: Schedule
+    taking: asyncio.Lock
+
+
+@dataclass(slots=True)
+class _Unknown:
+    """A batch whose COMMIT was sent and not answered, and what holds if it succeeded."""
+
+    helds: list[Held]
+    batch: Batch
+    if_committed: Sequence[Outcome]
+
+
+class Lane:
+    """One writer and its task."""
+
+    def __init__(self, number: int, writer: Writer, tools: LaneTools) -> None:
+        self._number = number
+        self._writer = writer
+        self._tools = tools
+        self._unknown: _Unknown | None = None
+        self.in_flight: list[Held] = []
+
+    async def run(self) -> None:
+        """Store batches until cancelled, through every failure."""
+        attempt = 0
+        while True:
+            try:
+                await self._writer.connect()
+                self._tools.buffer.chunk_us = self._writer.chunk_us
+                self._tools.health.lane_works(self._number)
+                while True:
+                    await self._step()
+                    attempt = 0
+            except FlushError as error:
+                attempt += 1
+                self._tools.health.lane_failed(self._number, error)
+                await asyncio.sleep(retry_delay_s(attempt, error.error_class))
+
+    async def close(self) -> None:
+        """End the connection; call when the task has ended."""
+        await self._writer.close()
+
+    async def _step(self) -> None:
+        """Do one thing: find out an unknown outcome, keep house, or store the next batch."""
+        if self._unknown is not None:
+            await self._find_out(self._unknown)
+            return
+        if self._tools.housekeeping.claim():
+            await self._writer.housekeep()
+        async with self._tools.taking:
+            taken = await self._tools.buffer.take(self._tools.housekeeping.due_at)
+        self.in_flight = taken
+        try:
+            await self._store(taken)
+        finally:
+            self._tools.buffer.release(taken)
+            self._forget_settled()
+
+    async def _store(self, helds: list[Held]) -> None:
+        if not helds:
+            return
+        batch = Batch([held.part for held in helds], mint_key())
+        started = time.perf_counter()
+        try:
+            outcomes = await self._writer.flush(batch)
+        except FlushError as error:
+            await self._handle(error, helds, batch)
+            return
+        self._tools.drain.observe(batch.rows, time.perf_counter() - started)
+        self._committed(helds, outcomes)
+
+    async def _handle(self, error: FlushError, helds: list[Held], batch: Batch) -> None:
+        """Make sure that every request of a failed batch is settled, back in the buffer, or remembered as unknown.
+
+        Raises:
+            FlushError: the connection must be made anew.
+        """
+        if error.if_committed is not None:
+            for held in helds:
+                held.state = State.UNKNOWN
+            self._unknown = _Unknown(helds, batch, error.if_committed)
+            raise error
+        if error.error_class is ErrorClass.SPLIT:
+            self._tools.health.lane_failed(self._number, error)
+            await self._split(error, helds)
+            return
+        for held in helds:
+            self._tools.buffer.give_back(held)
+        if error.error_class not in _SAME_CONNECTION:
+            raise error
+        self._tools.health.lane_failed(self._number, error)
+        await asyncio.sleep(retry_delay_s(1, error.error_class))
+
+    async def _split(self, error: FlushError, helds: list[Held]) -> None:
+        if len(helds) == 1:
+            refusal = PermanentError(f"can't be stored in one transaction: {error}", reason="too_wide")
+            self._tools.settlement.settle(helds[0], Failed(refusal))
+            return
+        middle = len(helds) // 2
+        try:
+            await self._store(helds[:middle])
+        except FlushError:
+            for held in helds[middle:]:
+                self._tools.buffer.give_back(held)
+            raise
+        await self._store(helds[middle:])
+
+    async def _find_out(self, unknown: _Unknown) -> None:
+        """Flush the same batch again: the ledger tells whether the first COMMIT took effect."""
+        try:
+            outcomes = await self._writer.flush(unknown.batch)
+        except FlushError as error:
+            if error.if_committed is not None:
+                unknown.if_committed = _merge(error.if_committed, unknown.if_committed)
+            raise
+        outcomes = _merge(outcomes, unknown.if_committed)
+        still = [index for index, outcome in enumerate(outcomes) if _in_flight_elsewhere(outcome)]
+        ended = [index for index in range(len(outcomes)) if index not in still]
+        self._unknown = None
+        if still:  # the lost backend has not ended yet, so its transaction is still open
+            parts = Batch([unknown.batch.parts[index] for index in still], unknown.batch.own_key)
+            if_committed = [unknown.if_committed[index] for index in still]
+            self._unknown = _Unknown([unknown.helds[index] for index in still], parts, if_committed)
+        self._committed([unknown.helds[index] for index in ended], [outcomes[index] for index in ended])
+        self._forget_settled()
+
+    def _forget_settled(self) -> None:
+        """Keep in flight what a cancelled flush or an unknown outcome leaves open."""
+        self.in_flight = [held for held in self.in_flight if held.state in (State.FLUSHING, State.UNKNOWN)]
+
+    def _committed(self, helds: list[Held], outcomes: Sequence[Outcome]) -> None:
+        rows = sum(len(held.part.points) for held in helds)
+        self._tools.metrics.flush_rows.observe(rows)
+        self._tools.health.lane_works(self._number, committed=True)
+        for held, outcome in zip(helds, outcomes, strict=True):
+            self._tools.settlement.settle(held, outcome)
+
+
+def _merge(outcomes: Sequence[Outcome], if_committed: Sequence[Outcome]) -> list[Outcome]:
+    """Return what became of a repeated batch: what the ledger calls a duplicate, the first attempt stored."""
+    return [
+        first if isinstance(now, Duplicate) and isinstance(first, Stored) else now
+        for now, first in zip(outcomes, if_committed, strict=True)
+    ]
+
+
+def _in_flight_elsewhere(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and isinstance(outcome.error, TransientError)

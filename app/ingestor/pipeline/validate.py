@@ -1,0 +1,106 @@
+"""What a valid point is. The database guards none of this: it would take infinite times and make chunks for them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingestor.config import Settings
+from ingestor.points import Series
+
+MAX_POINTS = 200_000
+"""Most points of one request: an empty point takes 2 bytes on the wire and a hundred in memory."""
+
+_SHOWN_CHARACTERS = 256
+_SHOWN_LABELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a point is invalid: the field inside the point, a stable reason, words, and what is known of its identity."""
+
+    field: str
+    reason: str
+    message: str
+    identity: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits on one point; sizes in bytes of UTF-8, times in microseconds before and after now."""
+
+    name_bytes: int
+    label_value_bytes: int
+    labels_per_point: int
+    labels_bytes: int
+    behind_us: int
+    ahead_us: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Limits":
+        """Return the limits that ``settings`` ask for."""
+        return cls(
+            settings.name_bytes,
+            settings.label_value_bytes,
+            settings.labels_per_point,
+            settings.labels_bytes,
+            int(settings.time_behind_s * 1_000_000),
+            int(settings.time_ahead_s * 1_000_000),
+        )
+
+    def check_identity(self, service: str, metric: str, labels: Iterable[tuple[str, str]]) -> Series | Fault:
+        """Return the series, its labels sorted, or what is wrong with it."""
+        pairs = sorted(labels)
+        fault = (
+            self._check_name("service_name", service)
+            or self._check_name("metric_name", metric)
+            or self._check_labels(pairs)
+        )
+        if fault is None:
+            return Series(service, metric, tuple(pairs))
+        field, reason, message = fault
+        return Fault(field, reason, message, describe_identity(service, metric, pairs))
+
+    def _check_name(self, field: str, name: str) -> tuple[str, str, str] | None:
+        if not name:
+            return field, "name_empty", "must not be empty"
+        return self._check_text(field, name, self.name_bytes, "name_too_long")
+
+    def _check_text(self, field: str, text: str, limit: int, reason: str) -> tuple[str, str, str] | None:
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > limit:
+            return field, reason, f"has {size} bytes, at most {limit} are allowed"
+        if "\0" in text:
+            return field, "nul_character", "contains a NUL character"
+        return None
+
+    def _check_labels(self, pairs: list[tuple[str, str]]) -> tuple[str, str, str] | None:
+        if len(pairs) > self.labels_per_point:
+            return "labels", "labels_too_many", f"{len(pairs)} labels, at most {self.labels_per_point} are allowed"
+        size = 0
+        previous: str | None = None
+        for name, value in pairs:
+            fault = self._check_name("labels.name", name) or self._check_text(
+                "labels.value", value, self.label_value_bytes, "label_value_too_long"
+            )
+            if fault is not None:
+                return fault
+            if name == previous:
+                return "labels.name", "label_repeated", f"label {name!r} is given twice"
+            previous = name
+            size += len(name.encode()) + len(value.encode())
+        if size > self.labels_bytes:
+            return "labels", "labels_too_large", f"labels take {size} bytes, at most {self.labels_bytes} are allowed"
+        return None
+
+
+def describe_identity(service: str, metric: str, labels: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """Return an identity that may be invalid, cut short and fit for the database's text."""
+    some = dict(list(labels)[:_SHOWN_LABELS])
+    return {
+        "service_name": _shown(service),
+        "metric_name": _shown(metric),
+        "labels": {_shown(name): _shown(value) for name, value in some.items()},
+    }
+
+
+def _shown(text: str) -> str:
+    return text[:_SHOWN_CHARACTERS].replace("\0", "�")

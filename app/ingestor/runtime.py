@@ -1,0 +1,169 @@
+"""The composition root: build every part from the settings, start them in order, drain them in order."""
+
+import asyncio
+import contextlib
+import logging
+import platform
+import time
+from collections.abc import AsyncIterator
+
+from prometheus_client import CollectorRegistry
+
+from ingestor.api.admission import BytesInFlight
+from ingestor.api.analytics import AnalyticsService
+from ingestor.api.http import HttpServer, Status
+from ingestor.api.server import GrpcServer
+from ingestor.config import Settings
+from ingestor.pipeline.accounting import Accounting
+from ingestor.pipeline.buffer import BatchRules, Buffer
+from ingestor.pipeline.decode import Decoder
+from ingestor.pipeline.flusher import Flusher
+from ingestor.pipeline.health import DatabaseHealth
+from ingestor.pipeline.held import HeldKeys
+from ingestor.pipeline.ingest import Ingest
+from ingestor.pipeline.series_cache import SeriesCache
+from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.validate import Limits
+from ingestor.points import Ack
+from ingestor.storage.flush import FlushSettings
+from ingestor.storage.rejects import RejectSampler
+from ingestor.storage.series import NewSeriesLimit
+from ingestor.storage.writer import PostgresWriter
+from ingestor.telemetry.metrics import Metrics, PointsCollector
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_ABANDONED = 3
+"""Exit code where buffered points were given up."""
+
+_CLOSE_RESERVE_S = 5.0
+"""Part of the grace that is kept for closing once draining has ended."""
+_ANSWERING_S = 0.5
+"""Time for answers that are decided to leave."""
+_WATCH_INTERVAL_S = 0.5
+
+
+class Runtime:
+    """One ingestor process; all parts live on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics(CollectorRegistry())
+        clock = time.monotonic
+        self._buffer = Buffer(BatchRules.from_settings(settings), clock)
+        self._health = DatabaseHealth(self._metrics)
+        accounting, keys = Accounting(), HeldKeys()
+        settlement = Settlement(self._buffer, keys, accounting)
+        self._flusher = Flusher(
+            self._writers(),
+            self._buffer,
+            settlement,
+            self._health,
+            self._metrics,
+            commit_timeout_s=settings.commit_timeout_s,
+            clock=clock,
+        )
+        limits = Limits.from_settings(settings)
+        self._ingest = Ingest(
+            Decoder(limits, SeriesCache(limits, settings.series_cache_bytes)),
+            self._buffer,
+            keys,
+            settlement,
+            accounting,
+            self._health,
+            self._flusher,
+            ack=Ack[settings.ack.upper()],
+            minimum_ack=Ack[settings.minimum_ack.upper()],
+            clock=clock,
+        )
+        self._in_flight = BytesInFlight(settings.in_flight_bytes)
+        service = AnalyticsService(self._ingest, self._in_flight, self._metrics, self._flusher.drain_s)
+        self.grpc = GrpcServer(settings, service)
+        self.http = HttpServer(
+            settings.http_host,
+            settings.http_port,
+            self._metrics.registry,
+            ready=lambda: self.ready,
+            status=self._status,
+        )
+        self._metrics.registry.register(PointsCollector(self._ingest))
+        self._metrics.buffer_limit_bytes.set(settings.buffer_bytes)
+        self._metrics.in_flight_bytes.set_function(lambda: self._in_flight.size_bytes)
+        self.ready = False
+        self._started_at = time.time()
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Serve until ``stop`` is set, then drain; return the exit code."""
+        try:
+            await self.http.start()
+            await self.grpc.start()
+            self.ready = True
+            logger.info("serving", extra={"grpc_port": self.grpc.port, "http_port": self.http.port})
+            async with self._background():
+                try:
+                    await stop.wait()
+                finally:
+                    await self._drain()
+        finally:
+            lost = self._flusher.abandon()
+            await self.grpc.stop(_ANSWERING_S)
+            await self.http.stop()
+        logger.info("stopped", extra={"abandoned": lost})
+        return EXIT_ABANDONED if lost else EXIT_OK
+
+    async def _drain(self) -> None:
+        """Refuse new work, answer what is in flight, store what is held."""
+        logger.info("draining", extra={"held": self._buffer.points})
+        self.ready = False
+        self._ingest.close()
+        await self.grpc.report_stopping()
+        await self._flusher.drain(self._settings.shutdown_grace_s - _CLOSE_RESERVE_S)
+
+    @contextlib.asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        """Run lanes and watcher; a fault in either ends the process with its traceback."""
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(self._flusher.run()), tasks.create_task(self._watch())]
+            yield
+            for task in background:
+                task.cancel()
+
+    async def _watch(self) -> None:
+        """Measure how late the event loop is and tell health checks of the database."""
+        up: bool | None = None
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            self._metrics.event_lag.set(max(0.0, time.monotonic() - before - _WATCH_INTERVAL_S))
+            if up is not self._health.up:
+                up = self._health.up
+                await self.grpc.report_database(up=up)
+
+    def _writers(self) -> list[PostgresWriter]:
+        settings = self._settings
+        flush = FlushSettings(
+            pod=settings.pod_name or platform.node(),
+            deduplication_window_min=settings.deduplication_window_min,
+            new_series=NewSeriesLimit(settings.new_series_per_s),
+            rejects=RejectSampler(),
+            metrics=self._metrics,
+        )
+        url = settings.database_url.get_secret_value()
+        return [PostgresWriter(url, settings.database_schema, flush) for _ in range(settings.connections)]
+
+    def _status(self) -> Status:
+        points = self._ingest.snapshot()
+        return {
+            "ready": self.ready,
+            "started_at": self._started_at,
+            "database_up": self._health.up,
+            "refusing": self._health.blocked,
+            "last_commit_at": self._health.last_commit_at,
+            "last_error": self._health.last_error,
+            "received": points.received,
+            "outcomes": {**points.outcomes, "rejected": sum(points.rejected.values())},
+            "held": points.held,
+            "oldest_held_seconds": round(points.oldest_held_s, 3),
+            "buffer_bytes": points.buffer_bytes,
+        }

@@ -1,0 +1,109 @@
+"""Which parts of a batch are ours to store: the ledger's answer, part by part."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from ingestor.errors import KeyExpiredError, KeyReusedError, TransientError
+from ingestor.keys import minted_ms
+from ingestor.storage.connection import Connection
+from ingestor.storage.contract import Batch, Duplicate, Failed, Outcome
+from ingestor.storage.ledger import (
+    Claims,
+    Entry,
+    claim_keys,
+    claim_keys_singly,
+    correct_entries,
+    find_entries,
+    read_floor,
+)
+
+
+class PartClaims:
+    """Claim the keys of the parts of one batch in the transaction that is open, right after its savepoint ``start``.
+
+    ``storable`` is each part's number of points that may be stored; the rest of them counts as rejected.
+    """
+
+    def __init__(self, connection: Connection, batch: Batch, storable: Sequence[int], window_min: int) -> None:
+        self._connection = connection
+        self._batch = batch
+        self._storable = storable
+        self._window_min = window_min
+
+    async def claim(self, parts: Sequence[int]) -> dict[int, Outcome]:
+        """Return an outcome for each of ``parts`` that must not be stored now; the others are claimed."""
+        keyed = {index: self.entry(index, 0) for index in parts if self._batch.parts[index].key}
+        entries = list(keyed.values())
+        outcomes: dict[int, Outcome] = {}
+        if keyed:
+            outcomes = await self._refuse_expired(keyed)
+            entries = [entry for index, entry in keyed.items() if index not in outcomes]
+        keyless = [index for index in parts if self._batch.parts[index].key is None]
+        if keyless:
+            entries.append(self._own_entry(keyless, {}))
+        claims = await self._claim_entries(entries)
+        for index in parts:
+            outcome = outcomes.get(index) or self._claimed(index, claims)
+            if outcome:
+                outcomes[index] = outcome
+        return outcomes
+
+    async def correct(self, parts: Sequence[int], refused: Mapping[int, int]) -> None:
+        """Write the true counts of claimed ``parts`` once it is known how many rows each lost."""
+        entries = [self.entry(i, refused[i]) for i in parts if refused.get(i) and self._batch.parts[i].key]
+        keyless = [index for index in parts if self._batch.parts[index].key is None]
+        if any(refused.get(index) for index in keyless):
+            entries.append(self._own_entry(keyless, refused))
+        if entries:
+            await correct_entries(self._connection, entries)
+
+    def entry(self, index: int, refused: int) -> Entry:
+        """Return the ledger's row for a part of which the database refused so many rows."""
+        part = self._batch.parts[index]
+        accepted = self._storable[index] - refused
+        return Entry(part.key or self._batch.own_key, part.digest, accepted, self._total(index) - accepted)
+
+    def _own_entry(self, keyless: Sequence[int], refused: Mapping[int, int]) -> Entry:
+        accepted = sum(self._storable[index] - refused.get(index, 0) for index in keyless)
+        return Entry(self._batch.own_key, 0, accepted, sum(map(self._total, keyless)) - accepted)
+
+    def _total(self, index: int) -> int:
+        part = self._batch.parts[index]
+        return len(part.points) + part.rejected
+
+    async def _claim_entries(self, entries: list[Entry]) -> Claims:
+        if not entries:
+            return Claims({}, frozenset())
+        try:
+            return await claim_keys(self._connection, entries)
+        except asyncpg.LockNotAvailableError:
+            await self._connection.execute("ROLLBACK TO SAVEPOINT start")
+            return await claim_keys_singly(self._connection, entries)
+
+    async def _refuse_expired(self, keyed: Mapping[int, Entry]) -> dict[int, Outcome]:
+        floor = await read_floor(self._connection, self._window_min)
+        if floor is None:
+            return {}
+        floor_ms = floor.timestamp() * 1000
+        old = {index: entry.key for index, entry in keyed.items() if minted_ms(entry.key) < floor_ms}
+        if not old:
+            return {}
+        # Deleted only minutes later, so the ledger may still tell a repeat.
+        claims = Claims(await find_entries(self._connection, list(old.values())), frozenset())
+        return {index: self._claimed(index, claims) or Failed(KeyExpiredError()) for index in old}
+
+    def _claimed(self, index: int, claims: Claims) -> Outcome | None:
+        part = self._batch.parts[index]
+        key: uuid.UUID = part.key or self._batch.own_key
+        if key in claims.stuck:
+            return Failed(TransientError("a request with this key is being stored elsewhere", reason="key_in_flight"))
+        entry = claims.present.get(key)
+        if entry is None:
+            return None
+        if part.key is None:
+            return Duplicate(self._storable[index], self._total(index) - self._storable[index])
+        if entry.digest != part.digest:
+            return Failed(KeyReusedError())
+        return Duplicate(entry.accepted, entry.rejected)

@@ -1,0 +1,125 @@
+"""What the pipeline asks of the storage and what it gets back: the border that a fake stands in for."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from ingestor.errors import IngestorError, TransientError
+from ingestor.points import Points, Reject
+
+
+class ErrorClass(StrEnum):
+    """What a database error calls for; the ``class`` label of ``ingestor_database_errors_total``."""
+
+    DATA = "data"  # one row is at fault: set it aside
+    RETRY = "retry"  # the same batch again, on the same connection
+    DISK_FULL = "disk_full"  # the same, and admit nothing until it works again
+    SPLIT = "split"  # a smaller batch
+    CONNECTION = "connection"  # a new connection, then the same batch
+    SCHEMA = "schema"  # a person or the operator must act: hold
+    UNKNOWN = "unknown"  # hold, and say so
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One request's share of a flush; all of it is stored, or nothing.
+
+    ``rejects`` are points that validation refused (``rejected`` counts them all, ``rejects`` may hold fewer);
+    ``digest`` tells the same points sent again from others; ``answered`` says that the caller has its answer.
+    """
+
+    points: Points
+    key: uuid.UUID | None
+    digest: int
+    rejected: int = 0
+    rejects: tuple[Reject, ...] = ()
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The part is committed but for the rows the database refused, counted by reason."""
+
+    accepted: int
+    refused: tuple[Reject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The part's key was committed before with the same points; the counts are the first time's."""
+
+    accepted: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing of the part is stored; the error is what its caller gets."""
+
+    error: IngestorError
+
+
+Outcome = Stored | Duplicate | Failed
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The parts of one transaction; parts without a key share ``own_key``, so that a repeat is recognised."""
+
+    parts: list[Part]
+    own_key: uuid.UUID
+
+    @property
+    def rows(self) -> int:
+        """Return the number of points to store."""
+        return sum(len(part.points) for part in self.parts)
+
+
+class FlushError(TransientError):
+    """A flush failed as a whole.
+
+    ``if_committed`` is set where COMMIT was sent and its outcome is unknown: what holds if it succeeded. The same
+    batch must then be flushed again; the ledger tells.
+    """
+
+    def __init__(
+        self, message: str, error_class: ErrorClass, *, if_committed: tuple[Outcome, ...] | None = None
+    ) -> None:
+        super().__init__(message, reason=f"database_{error_class}")
+        self.error_class = error_class
+        self.if_committed = if_committed
+
+
+class Writer(Protocol):
+    """One lane into the database: one connection, one flush at a time."""
+
+    @property
+    def chunk_us(self) -> int:
+        """Length of a chunk of ``samples``, in microseconds, as read by the last ``connect``."""
+
+    async def connect(self) -> None:
+        """Make the connection anew and check the schema.
+
+        Raises:
+            FlushError: it can't be made, or the schema is not one we can write to.
+        """
+
+    async def flush(self, batch: Batch) -> Sequence[Outcome]:
+        """Store ``batch`` in one transaction and return one outcome a part.
+
+        Raises:
+            FlushError: nothing is stored, unless ``if_committed`` is set. The connection is gone where the class
+                is CONNECTION.
+        """
+
+    async def housekeep(self) -> None:
+        """Do the database's upkeep; once a minute and process.
+
+        Raises:
+            FlushError: it failed; the connection may be gone.
+        """
+
+    async def close(self) -> None:
+        """End the connection."""

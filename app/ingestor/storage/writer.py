@@ -1,0 +1,98 @@
+"""PostgreSQL behind the pipeline's ``Writer``: one connection, one flush at a time."""
+
+import asyncpg
+
+from ingestor.schema.versions import REQUIRED_VERSION
+from ingestor.storage.connection import (
+    COMMAND_TIMEOUT_S,
+    FLUSH_TIMEOUT_S,
+    Connection,
+    close_connection,
+    describe,
+    open_connection,
+    terminated_on_failure,
+)
+from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
+from ingestor.storage.flush import Flush, FlushSettings
+from ingestor.storage.ledger import beat, expire_keys
+from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
+
+_VERSION = "SELECT coalesce(max(version), 0) FROM migration"
+_CHUNK = """
+SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
+WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
+"""
+_EXPIRY_ROUNDS = 20
+"""Deletions of old keys in one housekeeping: 100,000 keys a minute and pod."""
+
+
+class PostgresWriter:
+    """One lane into TimescaleDB."""
+
+    def __init__(self, url: str, schema: str, settings: FlushSettings) -> None:
+        self._url = url
+        self._schema = schema
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._epoch = 0
+        self.chunk_us = 86_400_000_000
+
+    async def connect(self) -> None:
+        """Connect anew and check that the schema is one this version can write to."""
+        await self.close()
+        connection = await open_connection(self._url, self._schema)
+        try:
+            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S):
+                await self._check(connection)
+        except FlushError:
+            connection.terminate()
+            raise
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            connection.terminate()
+            raise FlushError(f"schema not ready: {describe(error)}", classify(error)) from error
+        self._epoch = next(self._settings.epochs)
+        self._connection = connection
+
+    async def flush(self, batch: Batch) -> list[Outcome]:
+        """Store ``batch``; see ``contract.Writer.flush``."""
+        connection = self._connected()
+        flush = Flush(connection, batch, self._settings, chunk_us=self.chunk_us, epoch=self._epoch)
+        try:
+            async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
+                return await flush.run()
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            raise flush.failure(error) from error
+
+    async def housekeep(self) -> None:
+        """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""
+        connection = self._connected()
+        try:
+            async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
+                await beat(connection)
+                for _ in range(_EXPIRY_ROUNDS):
+                    if not await expire_keys(connection, self._settings.deduplication_window_min):
+                        break
+                await connection.execute("SELECT maintain()")
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
+
+    async def close(self) -> None:
+        """End the connection, politely if it answers."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await close_connection(connection)
+
+    async def _check(self, connection: Connection) -> None:
+        version = await connection.fetchval(_VERSION)
+        if version < REQUIRED_VERSION:
+            message = f"schema is at version {version}, {REQUIRED_VERSION} is needed: run `ingestor schema apply`"
+            raise FlushError(message, ErrorClass.SCHEMA)
+        chunk_us = await connection.fetchval(_CHUNK, self._schema)
+        if not chunk_us:
+            raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
+        self.chunk_us = chunk_us
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            raise FlushError("not connected", ErrorClass.CONNECTION)
+        return self._connection

@@ -1,0 +1,41 @@
+"""Options that cannot work are refused before anything is sent, in words that say what to change."""
+
+from typing import Any
+
+import pytest
+
+from ingestor.errors import ConfigurationError
+from ingestor.load.options import Form, LoadOptions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"points": 0}, "--machine"),
+        ({"points": -1}, "--points"),
+        ({"series": 0}, "--series"),
+        ({"seed": -1}, "--seed"),
+        ({"rate": -1.0}, "--rate"),
+        ({"in_flight": -1}, "--in-flight"),
+        ({"duration_s": -1.0}, "--duration"),
+        ({"interval_s": 0.0}, "--interval"),
+        ({"give_up_after_s": 0.0}, "--give-up-after"),
+        ({"form": Form.SINGLE, "points_per_request": 2}, "--batch"),
+        ({"points": 1_000_000, "series": 1}, "--series 4"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        LoadOptions(**wrong)
+
+
+def test_the_advised_number_of_series_is_taken() -> None:
+    assert LoadOptions(points=1_000_000, series=4).steps == 250_000
+
+
+@pytest.mark.parametrize(
+    ("form", "slots", "batch_points"), [(Form.COLUMNS, 8, 10_000), (Form.ROWS, 64, 1_000), (Form.SINGLE, 64, 1)]
+)
+def test_the_form_decides_what_is_not_given(form: Form, slots: int, batch_points: int) -> None:
+    options = LoadOptions(form=form)
+    assert (options.slots, options.batch_points) == (slots, batch_points)
