@@ -45,7 +45,7 @@ lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyp
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
 bench: .venv/.made ## First figures: columns, rows and single calls against the physical limit
-	$(BIN)/python -m bench
+	$(BIN)/ingestor bench
 
 ci: lint test ## What CI runs
 

@@ -4,7 +4,9 @@ import sys
 
 import typer
 
+from ingestor.commands.bench import bench
 from ingestor.commands.check import check
+from ingestor.commands.dev import dev
 from ingestor.commands.load import load
 from ingestor.commands.schema import schema_app
 from ingestor.commands.serve import serve
@@ -12,8 +14,10 @@ from ingestor.errors import IngestorError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(serve)
+app.command()(dev)
 app.command()(load)
 app.command()(check)
+app.command()(bench)
 app.add_typer(schema_app, name="schema")
 
 

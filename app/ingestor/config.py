@@ -72,6 +72,15 @@ class Settings(BaseSettings):
         return self
 
 
+class LocalSettings(BaseSettings):
+    """What decides which database the commands for this machine use."""
+
+    model_config = SettingsConfigDict(frozen=True)
+
+    database_url: SecretStr | None = Field(default=None, validation_alias=f"{ENV_PREFIX}DATABASE_URL")
+    xdg_cache_home: str | None = Field(default=None, validation_alias="XDG_CACHE_HOME")
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the environment.
 

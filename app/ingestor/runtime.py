@@ -91,6 +91,7 @@ class Runtime:
         self._metrics.buffer_limit_bytes.set(settings.buffer_bytes)
         self._metrics.in_flight_bytes.set_function(lambda: self._in_flight.size_bytes)
         self.ready = False
+        self.serving = asyncio.Event()
         self._started_at = time.time()
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -99,6 +100,7 @@ class Runtime:
             await self.http.start()
             await self.grpc.start()
             self.ready = True
+            self.serving.set()
             logger.info("serving", extra={"grpc_port": self.grpc.port, "http_port": self.http.port})
             async with self._background():
                 try:

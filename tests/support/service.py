@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
@@ -75,11 +76,9 @@ async def running_service(writer_url: str, **settings: object) -> AsyncIterator[
     stop = asyncio.Event()
     task = asyncio.create_task(runtime.run(stop))
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while not runtime.ready:
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.01)
+        serving = asyncio.create_task(runtime.serving.wait())
+        await asyncio.wait([serving, task], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        assert serving.done(), f"not serving: {task}"
         async with client_of(runtime.grpc.port) as client:
             yield Service(runtime.grpc.port, runtime.http.port, client)
     finally:
@@ -138,6 +137,12 @@ async def _wait_until_serving(process: asyncio.subprocess.Process, log: Path) ->
                 return ServiceProcess(process, log, int(found.group(1)), int(found.group(2)))
             await asyncio.sleep(0.02)
     raise AssertionError(f"the server ended: {log.read_text()}")
+
+
+async def http_status(http_port: int, path: str) -> int:
+    """Return the status of one endpoint."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{http_port}{path}") as response:
+        return response.status
 
 
 def status_details(error: grpc.aio.AioRpcError) -> status_pb2.Status:

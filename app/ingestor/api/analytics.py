@@ -9,7 +9,7 @@ import grpc
 
 from analytics.v1 import ingestor_pb2
 from ingestor.api.admission import BytesInFlight, read_wish
-from ingestor.api.status import abort, status_code
+from ingestor.api.status import refuse, status_code
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.ingest import Answer, Ingest, Wish
 from ingestor.points import Ack
@@ -21,6 +21,7 @@ SERVICE = "analytics.v1.AnalyticsService"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 _SUCCESS = ingestor_pb2.LogMetricsResponse(success=True).SerializeToString()
+_NOTHING = b""
 _ACK_NAMES = {Ack.COMMITTED: "committed", Ack.BUFFERED: "buffered"}
 
 
@@ -46,37 +47,40 @@ class AnalyticsService:
         )
 
     async def _log_metric(self, message: bytes, context: Context) -> bytes:
-        await self._call("LogMetric", self._ingest.log_metric, message, context)
-        return _SUCCESS
+        answer = await self._call("LogMetric", self._ingest.log_metric, message, context)
+        return _SUCCESS if answer else _NOTHING
 
     async def _write(self, message: bytes, context: Context) -> bytes:
-        return _encode(await self._call("Write", self._ingest.write, message, context))
+        answer = await self._call("Write", self._ingest.write, message, context)
+        return _encode(answer) if answer else _NOTHING
 
     async def _call(
         self, method: str, take: Callable[[bytes, Wish], Awaitable[Answer]], message: bytes, context: Context
-    ) -> Answer:
+    ) -> Answer | None:
+        """Return the answer, None where the call was given another status than OK."""
         started = time.perf_counter()
         try:
             with self._in_flight.admit(len(message)):
                 answer = await take(message, read_wish(context.invocation_metadata() or ()))
         except IngestorError as error:
-            await self._refuse(method, error, context)
-            raise  # not reached: abort raises
+            self._refuse(method, error, context)
+            return None
         except Exception:
             self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
             logger.exception("a call failed by a fault of ours", extra={"method": method})
-            await context.abort(grpc.StatusCode.INTERNAL, "a fault of the server's; it is logged there")
-            raise
+            context.set_code(grpc.StatusCode.INTERNAL)
+            context.set_details("a fault of the server's; it is logged there")
+            return None
         self._metrics.requests.labels(method, "OK", "").inc()
         self._metrics.ack_seconds.labels(_ACK_NAMES[answer.ack]).observe(time.perf_counter() - started)
         return answer
 
-    async def _refuse(self, method: str, error: IngestorError, context: Context) -> None:
+    def _refuse(self, method: str, error: IngestorError, context: Context) -> None:
         reason = str(getattr(error, "reason", "unknown"))
         self._metrics.requests.labels(method, status_code(error).name, reason).inc()
         if isinstance(error, TransientError):
             self._metrics.refused.labels(reason).inc()
-        await abort(context, error, self._drain_s())
+        refuse(context, error, self._drain_s())
 
 
 def _encode(answer: Answer) -> bytes:

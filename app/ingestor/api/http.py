@@ -37,7 +37,7 @@ class HttpServer:
                 web.get("/status", self._show_status),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self.port = 0
 
     async def start(self) -> None:
@@ -47,7 +47,7 @@ class HttpServer:
             ConfigurationError: the port is taken.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._wanted_port, shutdown_timeout=1.0)
+        site = web.TCPSite(self._runner, self._host, self._wanted_port)
         try:
             await site.start()
         except OSError as error:

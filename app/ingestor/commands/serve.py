@@ -22,11 +22,15 @@ def serve() -> None:
     """Take metrics over gRPC and store them in TimescaleDB; settings are INGESTOR_* variables."""
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
-    raise typer.Exit(uvloop.run(serve_until_signalled(settings)))
+    raise typer.Exit(uvloop.run(_serve(settings)))
 
 
-async def serve_until_signalled(settings: Settings) -> int:
-    """Serve; the first SIGTERM or SIGINT drains, a second one exits at once. Return the exit code."""
+async def _serve(settings: Settings) -> int:
+    return await Runtime(settings).run(stop_on_signals())
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -38,4 +42,4 @@ async def serve_until_signalled(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    return await Runtime(settings).run(stop)
+    return stop

@@ -33,7 +33,7 @@ async def run_load(
     stop = stop or asyncio.Event()
     end_s = clock.monotonic_s() + options.duration_s if options.duration_s else None
     phases: list[PhaseReport] = []
-    async with Sender(options.target, give_up_after_s=options.give_up_after_s, clock=clock) as sender:
+    async with _sender(options, clock) as sender:
         for name, feed, total_points in _planned(options):
             if stop.is_set() or (end_s is not None and clock.monotonic_s() >= end_s):
                 break
@@ -46,6 +46,10 @@ async def run_load(
                 await dispatcher.run(requests, stop, left_s)
             phases.append(PhaseReport(name, clock.monotonic_s() - start_s, totals))
     return LoadReport(tuple(phases), interrupted=stop.is_set())
+
+
+def _sender(options: LoadOptions, clock: Clock) -> Sender:
+    return Sender(options.target, in_flight=options.slots, give_up_after_s=options.give_up_after_s, clock=clock)
 
 
 def _planned(options: LoadOptions) -> list[tuple[str, Feed, int | None]]:

@@ -3,6 +3,8 @@
 A retry sends the same bytes and therefore the same idempotency key, so the server stores the points once.
 """
 
+import asyncio
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterable
@@ -23,6 +25,9 @@ from ingestor.load.encode import Method, Request
 CALL_TIMEOUT_S = 30.0
 """Deadline of one attempt: longer than the server's own wait for a commit (20 s by default)."""
 
+CALLS_PER_CONNECTION = 16
+"""Calls that a server lets one connection have in flight by default; more need more connections."""
+
 _RETRY_FLOOR_S = 0.01
 _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
@@ -33,6 +38,8 @@ _CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     # Servers close connections that ping more often than they allow; a minute is within what ours and proxies take.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # Channels with equal options would otherwise share one connection.
+    ("grpc.use_local_subchannel_pool", 1),
 ]
 _ALWAYS_RETRIED = {
     grpc.StatusCode.UNAVAILABLE,
@@ -66,47 +73,48 @@ class Outcome:
 
 
 class Sender:
-    """A channel to one target; ``give_up_after_s`` bounds the attempts and pauses of one request together."""
+    """Channels to one target, enough for ``in_flight`` calls at once.
+
+    ``give_up_after_s`` bounds the attempts and pauses of one request together.
+    """
 
     def __init__(
         self,
         target: str,
         *,
+        in_flight: int = CALLS_PER_CONNECTION,
         give_up_after_s: float = 60.0,
         clock: Clock | None = None,
         jitter: random.Random | None = None,
     ) -> None:
         self._target = target
+        self._channel_count = -(-in_flight // CALLS_PER_CONNECTION)
         self._give_up_after_s = give_up_after_s
         self._clock = clock or Clock()
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
-        self._calls: dict[Method, Any] = {
-            Method.WRITE: self._channel.unary_unary(Method.WRITE.value, None, pb.WriteResponse.FromString),
-            Method.LOG_METRIC: self._channel.unary_unary(
-                Method.LOG_METRIC.value, None, pb.LogMetricsResponse.FromString
-            ),
-        }
+        self._channels = [
+            grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS) for _ in range(self._channel_count)
+        ]
+        self._calls = itertools.cycle([_calls(channel) for channel in self._channels])
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._channel.close(None)
+        await asyncio.gather(*(channel.close(None) for channel in self._channels))
 
     async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
         """Send ``request`` until it is answered, refused for good, or time is up."""
         give_up_at_s = self._clock.monotonic_s() + self._give_up_after_s
+        call = next(self._calls)[request.method]
         attempt = 0
         while True:
             attempt += 1
             timeout_s = min(CALL_TIMEOUT_S, max(give_up_at_s - self._clock.monotonic_s(), _RETRY_FLOOR_S))
             try:
-                answer = await self._calls[request.method](
-                    request.payload, timeout=timeout_s, metadata=request.metadata
-                )
+                answer = await call(request.payload, timeout=timeout_s, metadata=request.metadata)
             except grpc.aio.AioRpcError as error:
                 advised_s = retry_info_s(error)
                 status, message = error.code().name, error.details() or ""
@@ -125,6 +133,13 @@ class Sender:
         if advised_s is not None:
             return max(advised_s, _RETRY_FLOOR_S)
         return retry_delay_s(attempt) * self._jitter.uniform(0.5, 1.0)
+
+
+def _calls(channel: grpc.aio.Channel) -> dict[Method, Any]:
+    return {
+        Method.WRITE: channel.unary_unary(Method.WRITE.value, None, pb.WriteResponse.FromString),
+        Method.LOG_METRIC: channel.unary_unary(Method.LOG_METRIC.value, None, pb.LogMetricsResponse.FromString),
+    }
 
 
 def retry_delay_s(attempt: int, base_s: float = 0.1, cap_s: float = 5.0) -> float:

@@ -56,8 +56,13 @@ class Held:
         return self.part.points.size_bytes + self.added_bytes + REQUEST_OVERHEAD_BYTES
 
     def answer(self, outcome: Outcome) -> None:
-        """Hand the outcome to every caller that still waits."""
-        for waiter in self.waiters:
+        """Hand the outcome to every caller that still waits, and let go of them.
+
+        A caller that raises the outcome's error has this request in its traceback: a waiter kept here would close a
+        cycle that holds points and message until the garbage collector comes round.
+        """
+        waiters, self.waiters = self.waiters, []
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(outcome)
 

@@ -137,7 +137,10 @@ class Ingest:
             return Answer(ack, len(decoded.points), rejected, decoded.rejects, duplicate)
         outcome = await self._wait(held)
         if isinstance(outcome, Failed):
-            raise outcome.error
+            try:
+                raise outcome.error
+            finally:
+                del outcome  # else error, traceback and this frame keep each other, and the caller's message, alive
         if isinstance(outcome, Stored):
             rejections = () if duplicate else (*decoded.rejects, *outcome.refused)[:MAX_REJECTS]
             return Answer(ack, outcome.accepted, rejected + len(outcome.refused), rejections, duplicate)

@@ -52,7 +52,6 @@ class Settlement:
             self.settle(held, Failed(error))
             return
         held.answer(Failed(error))
-        held.waiters.clear()
 
     def leave(self, held: Held, waiter: asyncio.Future[Outcome]) -> None:
         """Note that a caller is gone; a request that nobody waits for is not stored if it still can be left out."""

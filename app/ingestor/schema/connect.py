@@ -1,0 +1,129 @@
+"""One direct connection with time limits, and the database's errors in words that say what to do."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from ingestor.errors import IngestorError
+from ingestor.schema.faults import (
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    LockBusyError,
+    RightsMissingError,
+    SchemaError,
+    StepTimeoutError,
+)
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 2.0
+
+_AWAY_STATES = re.compile(r"08...|57P0.|53300|58...")
+_LOCK_STATES = frozenset({"55P03", "40P01", "40001", "55006"})
+
+CONNECTION_FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+)
+
+
+@asynccontextmanager
+async def connected(url: str, application: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
+    """Open a connection and close it in the end, whatever happens in between.
+
+    ``settings`` are the session's server settings. The search path is pinned, so that nothing another user put into
+    a schema of his own is ever called with our rights.
+
+    Raises:
+        DatabaseUnavailableError: the database cannot be reached, is starting, or went away meanwhile.
+        DatabaseRefusedError: the URL, the password or the database's name is wrong.
+        IngestorError: what ``explain`` makes of any other error of the database inside the block.
+    """
+    connection = await _open(url, {"application_name": application, "search_path": "pg_catalog", **(settings or {})})
+    try:
+        yield connection
+    except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
+        raise explain(error, place_of(url)) from error
+    finally:
+        await _close(connection)
+
+
+def place_of(url: str) -> str:
+    """Return host, port and database of a URL, without user and password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the database"
+    if "@" in parts.path:  # a slash in the password: the parts are not what they seem
+        return "the database"
+    return f"{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+
+
+def explain(error: BaseException, place: str) -> IngestorError:
+    """Return our error for what asyncpg or the network raised at ``place``."""
+    state = getattr(error, "sqlstate", None) or ""
+    text = _first_line(error)
+    if isinstance(error, asyncpg.InvalidPasswordError) or state.startswith("28"):
+        return DatabaseRefusedError(f"{place} refuses this user: {text}; check user, password and pg_hba.conf")
+    if state == "3D000":
+        return DatabaseRefusedError(f"{place}: {text}; create it, or correct the URL")
+    if state in _LOCK_STATES:
+        return LockBusyError(f"{place}: {text}; a long transaction is in the way, try again later")
+    if state == "57014":
+        return StepTimeoutError(f"{place}: {text}; try again at a quieter time")
+    if state == "42501":
+        return RightsMissingError(f"{place}: {text}; connect as the schema's owner, or run `ingestor schema bootstrap`")
+    if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
+        return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
+    return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+
+
+async def _open(url: str, settings: dict[str, str]) -> Connection:
+    try:
+        if not url:
+            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
+        return await asyncpg.connect(
+            url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
+        )
+    except (asyncpg.ClientConfigurationError, ValueError):
+        # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
+        message = "the database URL is not valid; write postgresql://user:password@host:5432/database, percent-encoded"
+        raise DatabaseRefusedError(message) from None
+    except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
+        raise explain(error, place_of(url)) from error
+
+
+async def _close(connection: Connection) -> None:
+    """Say good-bye within a deadline; a connection in an unknown state is cut."""
+    try:
+        if connection.is_in_transaction():
+            connection.terminate()
+        else:
+            await connection.close(timeout=CLOSE_TIMEOUT_S)
+    except (*CONNECTION_FAILURES, asyncpg.PostgresError):
+        connection.terminate()
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

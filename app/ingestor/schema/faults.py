@@ -1,0 +1,93 @@
+"""What can go wrong with the schema; every text says what to do, every reason can become a condition."""
+
+from typing import ClassVar
+
+from ingestor.errors import PermanentError, TransientError
+
+
+class SchemaTransientError(TransientError):
+    """The same call may succeed later."""
+
+    default_reason: ClassVar[str] = "database_unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, reason=self.default_reason, retry_after_s=retry_after_s)
+
+
+class DatabaseUnavailableError(SchemaTransientError):
+    """The database cannot be reached, or went away."""
+
+
+class LockBusyError(SchemaTransientError):
+    """Somebody else changes this schema, or a long transaction holds a lock that a step needs."""
+
+    default_reason = "lock_busy"
+
+
+class StepTimeoutError(SchemaTransientError):
+    """A statement took longer than it may."""
+
+    default_reason = "step_timeout"
+
+
+class SchemaError(PermanentError):
+    """The same call fails again until somebody changes something."""
+
+    default_reason: ClassVar[str] = "step_failed"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason=self.default_reason)
+
+
+class DatabaseRefusedError(SchemaError):
+    """The address, the database's name or the password is wrong."""
+
+    default_reason = "database_refused"
+
+
+class RightsMissingError(SchemaError):
+    """The connected role may not do what a step needs."""
+
+    default_reason = "rights_missing"
+
+
+class RoleMissingError(SchemaError):
+    """A role does not exist, or the connected one is not the owner."""
+
+    default_reason = "role_missing"
+
+
+class ExtensionMissingError(SchemaError):
+    """TimescaleDB is not installed in this database and the owner cannot install it."""
+
+    default_reason = "extension_missing"
+
+
+class ConflictError(SchemaError):
+    """An object of a name that we need is not ours; it is left alone."""
+
+    default_reason = "object_conflict"
+
+
+class DamagedError(SchemaError):
+    """Something that we made is gone or was changed by hand in a way that no step repairs."""
+
+    default_reason = "schema_damaged"
+
+
+class MigrationChangedError(SchemaError):
+    """An applied migration differs from the one this version brings."""
+
+    default_reason = "migration_changed"
+
+
+class SchemaTooNewError(SchemaError):
+    """A newer version changed the schema in a way that this one cannot work with."""
+
+    default_reason = "schema_too_new"
+
+
+class VerificationError(SchemaError):
+    """The steps ran, yet the database is still not what the spec asks for."""
+
+    default_reason = "verification_failed"

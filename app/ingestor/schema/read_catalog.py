@@ -1,0 +1,106 @@
+"""Read a catalog from the database, in a handful of queries and one snapshot."""
+
+from dataclasses import replace
+
+from ingestor.schema.catalog import (
+    AppliedMigration,
+    Catalog,
+    DatabaseObject,
+    Extension,
+    Grant,
+    Hypertable,
+    Index,
+    ObjectKey,
+    Server,
+)
+from ingestor.schema.connect import Connection
+from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.roles import Roles
+from ingestor.schema.versions import read_sql
+
+
+async def read_catalog(connection: Connection, schema: str, roles: Roles) -> Catalog:
+    """Return what is there now.
+
+    The connection must not be in a transaction; after an error it is in one and good for nothing but closing.
+    """
+    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    catalog = await _read(connection, schema, roles)
+    await connection.execute("COMMIT")
+    return catalog
+
+
+async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
+    role_names = [roles.owner, roles.writer, roles.reader]
+    row = await connection.fetchrow(read_sql("catalog", "server.sql"), schema, role_names, roles.owner)
+    if row is None:
+        raise RuntimeError("a query without FROM returned no row")
+    extension = Extension(
+        version=row["extension_version"],
+        schema=row["extension_schema"],
+        preloaded=row["extension_preloaded"],
+        available=row["extension_available"],
+        trusted=row["extension_trusted"],
+    )
+    server = Server(
+        database=row["database"],
+        database_oid=row["database_oid"],
+        version=row["server_version"],
+        session_user=row["session_user"],
+        may_act_as_owner=row["may_act_as_owner"],
+        owner_may_create=row["owner_may_create"],
+    )
+    catalog = Catalog(
+        server=server,
+        extension=extension,
+        roles=frozenset(row["roles"] or ()),
+        schema_owner=row["schema_owner"],
+        objects=await _read_objects(connection, schema),
+        grants=await _read_grants(connection, schema, roles),
+        indexes=await _read_indexes(connection, schema),
+        hypertable=await _read_hypertable(connection, schema) if extension.version else None,
+    )
+    if not catalog.has_bookkeeping():
+        return catalog
+    made, migrations = await _read_bookkeeping(connection, schema)
+    return replace(catalog, made=made, migrations=migrations)
+
+
+async def _read_objects(connection: Connection, schema: str) -> tuple[DatabaseObject, ...]:
+    rows = await connection.fetch(read_sql("catalog", "relations.sql"), schema)
+    return tuple(
+        DatabaseObject(row["kind"], row["name"], row["owner"], row["comment"], tuple(row["columns"])) for row in rows
+    )
+
+
+async def _read_grants(connection: Connection, schema: str, roles: Roles) -> frozenset[Grant]:
+    rows = await connection.fetch(read_sql("catalog", "grants.sql"), schema, [roles.writer, roles.reader])
+    return frozenset(Grant(row["kind"], row["name"], row["grantee"], row["privilege"]) for row in rows)
+
+
+async def _read_indexes(connection: Connection, schema: str) -> tuple[Index, ...]:
+    rows = await connection.fetch(read_sql("catalog", "indexes.sql"), schema)
+    return tuple(
+        Index(row["name"], row["method"], tuple(row["columns"]), row["valid"], row["restricted"]) for row in rows
+    )
+
+
+async def _read_hypertable(connection: Connection, schema: str) -> Hypertable | None:
+    row = await connection.fetchrow(read_sql("catalog", "hypertable.sql"), schema)
+    if row is None:
+        return None
+    return Hypertable(row["interval_us"], tuple(row["dimensions"]), row["chunks"], row["size_bytes"])
+
+
+async def _read_bookkeeping(
+    connection: Connection, schema: str
+) -> tuple[frozenset[ObjectKey], tuple[AppliedMigration, ...]]:
+    quoted = quote_identifier(schema)
+    made = await connection.fetch(f"SELECT kind, name FROM {quoted}.owner")
+    applied = await connection.fetch(
+        f"SELECT version, name, checksum, minimum FROM {quoted}.migration ORDER BY version"
+    )
+    return (
+        frozenset((row["kind"], row["name"]) for row in made),
+        tuple(AppliedMigration(row["version"], row["name"], row["checksum"], row["minimum"]) for row in applied),
+    )

@@ -1,0 +1,14 @@
+-- samples as TimescaleDB sees it; no row where it is a plain table. A chunk dropped meanwhile has no size.
+SELECT array_agg(dimension.column_name::text ORDER BY dimension.dimension_number) AS dimensions,
+       (extract(epoch FROM max(dimension.time_interval)) * 1000000)::bigint AS interval_us,
+       (SELECT count(*) FROM timescaledb_information.chunks
+         WHERE hypertable_schema = $1 AND hypertable_name = 'samples') AS chunks,
+       (SELECT coalesce(sum(pg_total_relation_size(relation.oid)), 0)::bigint
+          FROM timescaledb_information.chunks AS chunk
+          JOIN pg_namespace AS namespace ON namespace.nspname = chunk.chunk_schema
+          JOIN pg_class AS relation
+            ON relation.relname = chunk.chunk_name AND relation.relnamespace = namespace.oid
+         WHERE chunk.hypertable_schema = $1 AND chunk.hypertable_name = 'samples') AS size_bytes
+  FROM timescaledb_information.dimensions AS dimension
+ WHERE dimension.hypertable_schema = $1 AND dimension.hypertable_name = 'samples'
+HAVING count(*) > 0

@@ -1,0 +1,115 @@
+"""A plan as data: what would be done, why, and whether it may be done unasked."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ingestor.schema.faults import SchemaError
+
+StepKind = Literal["extension", "schema", "migration", "hypertable", "chunk_interval", "index", "grants"]
+Safety = Literal["safe", "held"]
+
+HASH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change, run in one transaction unless ``transactional`` is False.
+
+    ``sentence`` is for a person. ``reason`` says why a held step waits for approval, ``basis`` the facts that the
+    approval rests on: when they change, it no longer counts.
+    """
+
+    kind: StepKind
+    name: str
+    statements: tuple[str, ...]
+    sentence: str
+    safety: Safety = "safe"
+    reason: str = ""
+    basis: tuple[str, ...] = ()
+    transactional: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that no step may touch; while there is one, nothing is applied."""
+
+    fault: type[SchemaError]
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """Return the stable name of what is wrong."""
+        return self.fault.default_reason
+
+    def error(self) -> SchemaError:
+        """Return the error to raise for it."""
+        return self.fault(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The way from what is there to what is asked for, in the order of its steps.
+
+    ``identity`` names the database and the schema that the plan was made for.
+    """
+
+    identity: str
+    steps: tuple[Step, ...] = ()
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether the database is as asked for."""
+        return not self.steps and not self.problems
+
+    @property
+    def held(self) -> tuple[Step, ...]:
+        """Return the steps that run only after approval."""
+        return tuple(step for step in self.steps if step.safety == "held")
+
+    @property
+    def hash(self) -> str:
+        """Return what a person approves: it covers the database, the statements and what held steps rest on."""
+        content = [
+            self.identity,
+            *([step.kind, step.name, step.safety, step.statements, step.basis] for step in self.steps),
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:HASH_DIGITS]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the plan for machines."""
+        return {
+            "hash": self.hash,
+            "empty": self.empty,
+            "problems": [{"reason": problem.reason, "message": problem.message} for problem in self.problems],
+            "steps": [
+                {
+                    "kind": step.kind,
+                    "name": step.name,
+                    "sentence": step.sentence,
+                    "safety": step.safety,
+                    "reason": step.reason,
+                    "statements": list(step.statements),
+                }
+                for step in self.steps
+            ],
+        }
+
+
+class HeldError(SchemaError):
+    """The safe steps ran; others wait until somebody approves ``plan`` by its hash."""
+
+    default_reason = "approval_required"
+
+    def __init__(self, plan: Plan) -> None:
+        waiting = "; ".join(f"{step.sentence} ({step.reason})" for step in plan.held)
+        super().__init__(f"held until approved as {plan.hash}: {waiting}")
+        self.plan = plan
+
+
+class StaleApprovalError(HeldError):
+    """Held steps were approved by a hash that is not this plan's: statements or data have changed since."""
+
+    default_reason = "approval_stale"

@@ -1,0 +1,39 @@
+"""The database fixtures. A machine without a TimescaleDB fails these tests; it never skips them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestor.local import default_cache
+from support.database import Database, DatabaseServer, PrivateServer, prepare_cluster, start_database_server
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[DatabaseServer]:
+    """Run a TimescaleDB for this test process; a server belongs to no event loop, so each step has its own."""
+    server = asyncio.run(start_database_server(default_cache(os.environ.get("XDG_CACHE_HOME"))))
+    yield server
+    asyncio.run(server.server.stop("immediate"))
+
+
+@pytest.fixture(scope="session")
+def prepared_cluster(database_server: DatabaseServer) -> Path:
+    """Return a stopped cluster with a migrated database, to be copied."""
+    return asyncio.run(prepare_cluster(database_server))
+
+
+@pytest.fixture
+async def database(database_server: DatabaseServer) -> AsyncIterator[Database]:
+    """Give a migrated database of the test's own."""
+    async with database_server.clone() as database:
+        yield database
+
+
+@pytest.fixture
+async def private_server(database_server: DatabaseServer, prepared_cluster: Path) -> AsyncIterator[PrivateServer]:
+    """Give a server of the test's own, to be stopped and killed."""
+    async with database_server.private(prepared_cluster) as private_server:
+        yield private_server

@@ -1,0 +1,211 @@
+"""A real TimescaleDB for tests: one server a test process, one database a test, cloned from a migrated template."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import asyncpg
+
+from ingestor.local import InstanceBusyError, LocalServer
+from ingestor.local.account import prepare_cache, server_account
+from ingestor.local.container import ContainerEngine
+from ingestor.local.database import ensure_database
+from ingestor.local.find import find_or_install
+from ingestor.local.installed import Installation
+from ingestor.local.postmaster import kill_all
+from ingestor.local.processes import CommandRunner
+from ingestor.schema.apply import apply_schema
+from ingestor.schema.bootstrap import bootstrap
+from ingestor.schema.roles import Roles
+from ingestor.schema.spec import SchemaSpec
+
+SCHEMA = "analytics"
+TEMPLATE = "migrated"
+PREFIX = "test_"
+SLOTS = 32
+"""Test processes that may run at once, each with a server of its own."""
+CLONE_TIMEOUT_S = 20.0
+ROLES = Roles.for_schema(SCHEMA, owner_password="owner", writer_password="writer", reader_password="reader")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One migrated database and who may do what in it."""
+
+    name: str
+    admin_url: str
+    owner_url: str
+    writer_url: str
+    reader_url: str
+
+    @classmethod
+    def on(cls, server: LocalServer, name: str) -> "Database":
+        """Return the database ``name`` of ``server`` with its URLs as of now."""
+        return cls(
+            name=name,
+            admin_url=server.url(name),
+            owner_url=server.url(name, ROLES.owner, ROLES.owner_password),
+            writer_url=server.url(name, ROLES.writer, ROLES.writer_password),
+            reader_url=server.url(name, ROLES.reader, ROLES.reader_password),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateServer:
+    """A server that its test may stop, kill and start; it keeps its port, so the URLs stay true."""
+
+    server: LocalServer
+    database: Database
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    """The server of this test process, and what it takes to make more."""
+
+    server: LocalServer
+    installation: Installation
+    directory: Path
+
+    @asynccontextmanager
+    async def clone(self) -> AsyncIterator[Database]:
+        """Give a fresh copy of the migrated database, dropped in the end whoever is still connected."""
+        name = f"{PREFIX}{token_hex(6)}"
+        admin_url = self.server.url("postgres")
+        await _clone(admin_url, name)
+        try:
+            database = Database.on(self.server, name)
+            # Rights on the database itself and a role's settings in it are not part of a copy.
+            await bootstrap(database.admin_url, Roles.for_schema(SCHEMA))
+            yield database
+        finally:
+            await _execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    @asynccontextmanager
+    async def private(self, prepared: Path) -> AsyncIterator[PrivateServer]:
+        """Give a running copy of the stopped cluster in ``prepared``, removed in the end."""
+        async with self.private_directory() as directory:
+            await copy_cluster(prepared, directory)
+            server = LocalServer(self.installation, directory)
+            try:
+                await server.start()
+                yield PrivateServer(server, Database.on(server, "ingestor"))
+            finally:
+                await server.kill()
+
+    @asynccontextmanager
+    async def private_directory(self) -> AsyncIterator[Path]:
+        """Give the place of a cluster that is not made yet; whatever runs there in the end is killed."""
+        name = f"{self.directory.name}-private-{token_hex(4)}-pg{self.installation.major}"
+        directory = self.directory.with_name(name)
+        try:
+            yield directory
+        finally:
+            await kill_all(directory / "data", server_account().uid)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+
+async def start_database_server(cache: Path) -> DatabaseServer:
+    """Start a server that no other test process uses and migrate its template.
+
+    Raises:
+        ConfigurationError: this machine has no TimescaleDB and cannot be given one.
+    """
+    account = server_account()
+    prepare_cache(cache, account)
+    installation = await find_or_install(cache, account, print)
+    if isinstance(installation, ContainerEngine):
+        raise TypeError("the tests kill servers, which they cannot do in a container: install TimescaleDB itself")
+    for slot in range(1, SLOTS + 1):
+        directory = cache / "instances" / f"test-{slot}-pg{installation.major}"
+        server = LocalServer(installation, directory, account)
+        try:
+            await server.start()
+        except InstanceBusyError:
+            continue
+        try:
+            await _remove_leftovers(server, directory)
+            await migrate(server, TEMPLATE)
+            await _close_template(server)
+        except BaseException:
+            await server.stop()
+            raise
+        return DatabaseServer(server, installation, directory)
+    raise RuntimeError(f"{SLOTS} test processes run already")
+
+
+async def prepare_cluster(database_server: DatabaseServer) -> Path:
+    """Return the folder of a stopped cluster with a migrated database, for ``DatabaseServer.private`` to copy."""
+    directory = database_server.directory.with_name(f"{database_server.directory.name}-prepared")
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    server = LocalServer(database_server.installation, directory)
+    await server.start()
+    try:
+        await migrate(server, "ingestor")
+    finally:
+        await server.stop()
+    return directory
+
+
+async def copy_cluster(prepared: Path, directory: Path) -> None:
+    """Make ``directory`` a copy of the stopped cluster in ``prepared``, password included."""
+    account = server_account()
+    await asyncio.to_thread(account.make_directory, directory)
+    await CommandRunner(account)("cp", "-a", prepared / "data", prepared / "password", directory, timeout_s=60)
+
+
+async def migrate(server: LocalServer, database: str) -> None:
+    """Make ``database`` with roles and schema, as an administrator and then the owner would."""
+    await ensure_database(server, database)
+    urls = Database.on(server, database)
+    await bootstrap(urls.admin_url, ROLES)
+    await apply_schema(urls.owner_url, SchemaSpec(name=SCHEMA))
+
+
+async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
+    """Remove what a test process that was killed left in this slot."""
+    admin_url = server.url("postgres")
+    connection = await asyncpg.connect(admin_url)
+    try:
+        names = await connection.fetch(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, $1) OR datname = $2", PREFIX, TEMPLATE
+        )
+    finally:
+        await connection.close()
+    for (name,) in names:
+        await _execute(admin_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+        await _execute(admin_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    for left in await asyncio.to_thread(lambda: list(directory.parent.glob(f"{directory.name}-p*"))):
+        await kill_all(left / "data", server_account().uid)
+        await asyncio.to_thread(shutil.rmtree, left)
+
+
+async def _close_template(server: LocalServer) -> None:
+    """Keep everybody out of the template, TimescaleDB's scheduler included: a copy needs it unused."""
+    url = server.url("postgres")
+    await _execute(url, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+    await _execute(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'")
+
+
+async def _clone(admin_url: str, name: str) -> None:
+    deadline = asyncio.get_running_loop().time() + CLONE_TIMEOUT_S
+    while True:
+        try:
+            await _execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY WAL_LOG')
+        except asyncpg.ObjectInUseError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url, timeout=5, command_timeout=30)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
