@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := app tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format proto proto-release lock bench ci clean
+.PHONY: help run test lint format proto proto-release docs lock bench ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ proto: .venv/.made ## Generate app/analytics from proto/
 
 proto-release: .venv/.made ## Take today's proto/ as what `buf breaking` compares with; at a release only
 	cd proto && ../$(BIN)/buf build -o baseline.binpb
+
+docs: .venv/.made ## Write the generated parts of the docs
+	cd tests && ../$(BIN)/python -m support.settings_table
 
 lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 -o requirements.txt pyproject.toml

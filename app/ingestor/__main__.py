@@ -7,6 +7,7 @@ import typer
 from ingestor.commands.bench import bench
 from ingestor.commands.check import check
 from ingestor.commands.dev import dev
+from ingestor.commands.key import key
 from ingestor.commands.load import load
 from ingestor.commands.schema import schema_app
 from ingestor.commands.serve import serve
@@ -17,6 +18,7 @@ app.command()(serve)
 app.command()(dev)
 app.command()(load)
 app.command()(check)
+app.command()(key)
 app.command()(bench)
 app.add_typer(schema_app, name="schema")
 

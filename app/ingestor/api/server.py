@@ -43,6 +43,7 @@ class GrpcServer:
         except RuntimeError as error:
             raise ConfigurationError(f"can't listen on {address}: is the port taken? set INGESTOR_GRPC_PORT") from error
         await self._server.start()
+        await self.report_database(up=False)
         await self._set_health(_SERVING)
 
     async def report_stopping(self) -> None:

@@ -1,0 +1,136 @@
+"""What a newcomer's tools see: the original client, reflection through grpcurl, health per service name."""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+
+from support.database import Database
+from support.original_client import original_messages
+from support.points import count_samples, fetch_value
+from support.scrape import scrape, value_of
+from support.service import Service, http_status, running_service, service_process
+
+GRPCURL = Path(sys.executable).with_name("grpcurl")
+ANALYTICS = "analytics.v1.AnalyticsService"
+COMMITTED_P50_S = 0.006
+LONE_CALLS = 200
+
+
+async def test_a_client_of_the_original_four_fields_works_unchanged(database: Database) -> None:
+    request_class, reply_class = original_messages()
+    async with running_service(database.writer_url) as service, _channel(service.grpc_port) as channel:
+        call: Any = channel.unary_unary(
+            f"/{ANALYTICS}/LogMetric",
+            request_serializer=request_class.SerializeToString,
+            response_deserializer=reply_class.FromString,
+        )
+        request: Any = request_class(service_name="billing", metric_name="invoices", value=7)
+        request.timestamp.FromMilliseconds(time.time_ns() // 1_000_000)
+        assert (await call(request)).success
+    row = "SELECT row(service_name, metric_name, value, labels)::text FROM analytics.metrics"
+    assert await fetch_value(database.reader_url, row) == "(billing,invoices,7,{})"
+    stored = "SELECT time = to_timestamp($1::float8) FROM analytics.metrics"
+    assert await fetch_value(database.reader_url, stored, request.timestamp.ToMilliseconds() / 1000)
+
+
+async def test_a_lone_original_client_waits_six_milliseconds_at_the_median(database: Database, tmp_path: Path) -> None:
+    request_class, reply_class = original_messages()
+    request: Any = request_class(service_name="billing", metric_name="invoices", value=7)
+    waits_s = []
+    async with (
+        service_process(database.writer_url, tmp_path / "log") as service,
+        _channel(service.grpc_port) as channel,
+    ):
+        call: Any = channel.unary_unary(
+            f"/{ANALYTICS}/LogMetric",
+            request_serializer=request_class.SerializeToString,
+            response_deserializer=reply_class.FromString,
+        )
+        for _ in range(LONE_CALLS):
+            started = time.perf_counter()
+            assert (await call(request)).success
+            waits_s.append(time.perf_counter() - started)
+    assert statistics.median(waits_s) <= COMMITTED_P50_S, sorted(waits_s)
+
+
+async def test_reflection_alone_lists_describes_and_calls(database: Database) -> None:
+    async with running_service(database.writer_url) as service:
+        assert set((await _grpcurl(service, "list")).split()) == {
+            ANALYTICS,
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        }
+        assert "rpc Write ( .analytics.v1.WriteRequest )" in await _grpcurl(service, "describe", ANALYTICS)
+        point = {"service_name": "web", "metric_name": "hits", "value": "3"}
+        assert json.loads(await _grpcurl(service, f"{ANALYTICS}/LogMetric", body=point)) == {"success": True}
+        header = ["-H", "x-idempotency-key: 0199c0de-0000-7000-8000-000000000001"]
+        write = {"points": [{"service_name": "web", "metric_name": "load", "double_value": 0.5}]}
+        first = json.loads(await _grpcurl(service, *header, f"{ANALYTICS}/Write", body=write))
+        again = json.loads(await _grpcurl(service, *header, f"{ANALYTICS}/Write", body=write))
+    assert first == {"ack": "ACK_COMMITTED", "accepted_points": "1"}
+    assert again == {"ack": "ACK_COMMITTED", "accepted_points": "1", "duplicate": True}
+    assert await count_samples(database.admin_url) == 2
+
+
+@pytest.mark.parametrize("name", ["", ANALYTICS, "grpc.health.v1.Health", "database"])
+async def test_health_answers_by_service_name(database: Database, name: str) -> None:
+    async with running_service(database.writer_url) as service, _channel(service.grpc_port) as channel:
+        async with asyncio.timeout(10):
+            while await _health(channel, name) != health_pb2.HealthCheckResponse.SERVING:
+                await asyncio.sleep(0.02)
+
+
+async def test_health_does_not_know_other_names(database: Database) -> None:
+    async with running_service(database.writer_url) as service, _channel(service.grpc_port) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await _health(channel, "nothing")
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_http_endpoints_answer_and_scrapes_balance(database: Database) -> None:
+    async with running_service(database.writer_url) as service:
+        for path in ("/livez", "/readyz", "/status"):
+            assert await http_status(service.http_port, path) == 200
+        samples = await scrape(service.http_port)
+    assert value_of(samples, "ingestor_buffer_limit_bytes") == 64 * 1024 * 1024
+    assert value_of(samples, "ingestor_points_held") == 0
+
+
+def _channel(port: int) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+
+
+async def _health(channel: grpc.aio.Channel, name: str) -> int:
+    call: Any = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return int((await call(health_pb2.HealthCheckRequest(service=name))).status)
+
+
+async def _grpcurl(service: Service, *arguments: str, body: object = None) -> str:
+    options = [argument for argument in arguments if argument.startswith(("-", "x-"))]
+    words = [argument for argument in arguments if argument not in options]
+    data = [] if body is None else ["-d", json.dumps(body)]
+    process = await asyncio.create_subprocess_exec(
+        GRPCURL,
+        "-plaintext",
+        *options,
+        *data,
+        f"127.0.0.1:{service.grpc_port}",
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, errors.decode()
+    return output.decode()
