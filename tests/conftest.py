@@ -1,7 +1,11 @@
 """The database fixtures. A machine without a TimescaleDB fails these tests; it never skips them."""
 
-import asyncio
 import os
+
+# gRPC's handlers around fork() crash a child now and then, and the tests start PostgreSQL beside gRPC's threads.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     labels_bytes: int = Field(16_384, ge=0, description="Most bytes of names and values of one point's labels.")
     time_behind_s: float = Field(31 * 86_400.0, gt=0, description="Oldest accepted time, before now.")
     time_ahead_s: float = Field(600.0, ge=0, description="Latest accepted time, after now.")
-    new_series_per_s: float = Field(10_000.0, gt=0, description="New series per second, as rows inserted by this pod.")
+    new_series_per_s: float = Field(10_000.0, ge=1, description="New series per second, as rows inserted by this pod.")
 
     shutdown_grace_s: float = Field(25.0, ge=6, description="From SIGTERM to exit, drain included.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")

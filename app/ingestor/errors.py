@@ -31,6 +31,13 @@ class LimitError(TransientError):
     """A rate limit is exceeded; the same request succeeds once the rate is lower."""
 
 
+class KeyInFlightError(TransientError):
+    """A request with the same key is being stored by somebody else right now."""
+
+    def __init__(self) -> None:
+        super().__init__("a request with this key is being stored elsewhere", reason="key_in_flight")
+
+
 class CommitUnknownError(TransientError):
     """The points may or may not be committed; a retry with the same key is safe."""
 

@@ -41,9 +41,10 @@ def key_from_text(text: str) -> uuid.UUID:
     Raises:
         ValueError: it is not a UUIDv7.
     """
-    if len(text) != 36:
+    key = uuid.UUID(text)
+    if str(key) != text.lower():
         raise ValueError("a key is a UUID in its 36-character form")
-    return _checked(uuid.UUID(text))
+    return _checked(key)
 
 
 def minted_ms(key: uuid.UUID) -> int:

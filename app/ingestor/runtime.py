@@ -103,10 +103,8 @@ class Runtime:
             self.serving.set()
             logger.info("serving", extra={"grpc_port": self.grpc.port, "http_port": self.http.port})
             async with self._background():
-                try:
-                    await stop.wait()
-                finally:
-                    await self._drain()
+                await stop.wait()
+                await self._drain()
         finally:
             lost = self._flusher.abandon()
             await self.grpc.stop(_ANSWERING_S)

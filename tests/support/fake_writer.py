@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingestor.errors import KeyReusedError, LimitError
+from ingestor.keys import mint_key
 from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, FlushError, Outcome, Part, Stored
 
 DAY_US = 86_400_000_000
@@ -35,7 +36,7 @@ class Fault:
     """What goes wrong in one flush.
 
     ``unknown`` loses the answer to COMMIT, which took effect where ``committed``; ``limited`` are the positions of
-    parts that are refused for their new series.
+    parts that are refused for their new series; a repeated batch has no new ones.
     """
 
     error_class: ErrorClass | None = None
@@ -69,18 +70,22 @@ class FakeWriter:
         self.connects += 1
         self.connected = True
 
+    def mint_key(self) -> uuid.UUID:
+        return mint_key()
+
     async def flush(self, batch: Batch) -> Sequence[Outcome]:
         if not self.connected or self.database.away:
             self.connected = False
             raise FlushError("not connected", ErrorClass.CONNECTION)
-        self.flushed.append(Batch(list(batch.parts), batch.own_key))
+        self.flushed.append(Batch(list(batch.parts), batch.own_key, batch.repeated))
         await asyncio.sleep(self.flush_s)
         await self.gate.wait()
         fault = self.faults.popleft() if self.faults else Fault()
         if fault.error_class is not None and not fault.unknown:
             self.connected = self.connected and fault.error_class is not ErrorClass.CONNECTION
             raise FlushError("scripted", fault.error_class)
-        outcomes = self._outcomes(batch, fault.limited)
+        repeated = any(before.own_key == batch.own_key for before in self.flushed[:-1])
+        outcomes = self._outcomes(batch, frozenset() if repeated else fault.limited)
         if fault.unknown:
             self.connected = False
             if fault.committed:

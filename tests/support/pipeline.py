@@ -119,4 +119,4 @@ async def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> 
     """Wait in virtual time until ``condition`` holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)

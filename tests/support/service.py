@@ -5,10 +5,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import grpc
@@ -29,8 +30,12 @@ class Client:
     """Calls both methods; requests may be messages or raw bytes."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._log_metric = channel.unary_unary(f"{SERVICE}/LogMetric", request_serializer=_serialize)
-        self._write = channel.unary_unary(
+        self._log_metric: Any = channel.unary_unary(
+            f"{SERVICE}/LogMetric",
+            request_serializer=_serialize,
+            response_deserializer=pb.LogMetricsResponse.FromString,
+        )
+        self._write: Any = channel.unary_unary(
             f"{SERVICE}/Write", request_serializer=_serialize, response_deserializer=pb.WriteResponse.FromString
         )
 
@@ -38,14 +43,15 @@ class Client:
         self, request: pb.LogMetricsRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
     ) -> pb.LogMetricsResponse:
         """Send one point."""
-        reply = await self._log_metric(request, metadata=tuple(metadata), timeout=timeout_s)
-        return pb.LogMetricsResponse.FromString(reply)
+        reply: pb.LogMetricsResponse = await self._log_metric(request, metadata=tuple(metadata), timeout=timeout_s)
+        return reply
 
     async def write(
         self, request: pb.WriteRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
     ) -> pb.WriteResponse:
         """Send many points."""
-        return await self._write(request, metadata=tuple(metadata), timeout=timeout_s)
+        reply: pb.WriteResponse = await self._write(request, metadata=tuple(metadata), timeout=timeout_s)
+        return reply
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ async def http_status(http_port: int, path: str) -> int:
 
 def status_details(error: grpc.aio.AioRpcError) -> status_pb2.Status:
     """Return the rich status of an error, empty where it has none."""
-    for name, value in error.trailing_metadata() or ():
+    for name, value in cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ()):
         if name == "grpc-status-details-bin":
             return status_pb2.Status.FromString(value)
     return status_pb2.Status()
@@ -159,7 +165,7 @@ def retry_info(error: grpc.aio.AioRpcError) -> float | None:
         if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
             info = error_details_pb2.RetryInfo()
             detail.Unpack(info)
-            return info.retry_delay.ToTimedelta().total_seconds()
+            return float(info.retry_delay.ToTimedelta().total_seconds())
     return None
 
 
@@ -179,7 +185,7 @@ def error_reason(error: grpc.aio.AioRpcError) -> str:
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             info = error_details_pb2.ErrorInfo()
             detail.Unpack(info)
-            return info.reason
+            return str(info.reason)
     return ""
 
 

@@ -25,8 +25,9 @@ BASE_RETRY_S = 1.0
 MAX_RETRY_S = 30.0
 
 _DETAILS_KEY = "grpc-status-details-bin"
-_MAX_VIOLATIONS = 20
-_MAX_TEXT = 500
+_MAX_TEXT = 200
+_MAX_VIOLATIONS_BYTES = 2_000
+"""Bounds that keep a status below 6 KiB, its text percent-encoded: from 8 KiB on gRPC gives one of its own instead."""
 
 
 def status_code(error: IngestorError) -> grpc.StatusCode:
@@ -76,14 +77,20 @@ def _details(error: IngestorError, drain_s: float) -> list[Message]:
         delay.FromMilliseconds(int(retry_after_s(advised_s) * 1000))
         return [error_details_pb2.RetryInfo(retry_delay=delay), _info(error.reason)]
     if isinstance(error, InvalidRequestError):
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(
-                field=v.field, description=v.message[:_MAX_TEXT], reason=v.reason
-            )
-            for v in error.violations[:_MAX_VIOLATIONS]
-        ]
-        return [error_details_pb2.BadRequest(field_violations=violations), _info(error.reason)]
+        return [_bad_request(error), _info(error.reason)]
     return [_info(getattr(error, "reason", "unknown"))]
+
+
+def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
+    """Return the first violations, as many as the bound allows."""
+    bad_request = error_details_pb2.BadRequest()
+    for violation in error.violations:
+        bad_request.field_violations.add(
+            field=violation.field, description=violation.message[:_MAX_TEXT], reason=violation.reason
+        )
+        if bad_request.ByteSize() > _MAX_VIOLATIONS_BYTES:
+            break
+    return bad_request
 
 
 def _info(reason: str) -> error_details_pb2.ErrorInfo:

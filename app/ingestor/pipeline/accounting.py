@@ -7,7 +7,7 @@ refused at the door are never decoded and are counted as requests only. Runs on 
 from collections import Counter
 from collections.abc import Mapping
 
-from ingestor.errors import PermanentError
+from ingestor.errors import CommitUnknownError, PermanentError
 from ingestor.pipeline.held import Held
 from ingestor.storage.contract import Duplicate, Outcome, Stored
 
@@ -51,6 +51,8 @@ class Accounting:
             self.duplicate += held.repeats
         elif isinstance(outcome, Duplicate):
             self.duplicate += held.points
+        elif held.part.answered and isinstance(outcome.error, CommitUnknownError):
+            self.abandoned += held.points
         elif held.part.answered and isinstance(outcome.error, PermanentError):
             self.rejected[outcome.error.reason] += held.received
             self.duplicate += held.repeats

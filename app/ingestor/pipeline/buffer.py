@@ -96,12 +96,12 @@ class Buffer:
 
     def give_back(self, held: Held) -> None:
         """Put a request back whose flush certainly stored nothing."""
-        self._enqueue(held)
+        if held.state is not State.SETTLED:
+            self._enqueue(held)
 
     def remove(self, held: Held) -> None:
         """Let a request go that is settled or withdrawn."""
-        if self._fresh.pop(id(held), None) is not None or self._wide.pop(id(held), None) is not None:
-            self._leave(held)
+        self._dequeue(held)
         self.points -= held.points
         self.size_bytes -= held.size_bytes
         held.state = State.SETTLED
@@ -143,10 +143,10 @@ class Buffer:
 
     def _due(self) -> float:
         """Return when the next batch is due, infinity where nothing can go."""
-        if self._rows >= self._rules.rows:
-            return float("-inf")
         if not self._fresh and not self._wide_may_go():
             return float("inf")
+        if self._rows >= self._rules.rows:
+            return float("-inf")
         return self._last_start + (self._rules.interval_s if self._awaited else self._rules.lazy_interval_s)
 
     def _wide_may_go(self) -> bool:
@@ -161,9 +161,7 @@ class Buffer:
             taken = self._compose_fresh()
         self._last_was_wide = taken[0] is self._wide_in_flight
         for held in taken:
-            self._fresh.pop(id(held), None)
-            self._wide.pop(id(held), None)
-            self._leave(held)
+            self._dequeue(held)
             held.state = State.FLUSHING
         return taken
 
@@ -174,22 +172,31 @@ class Buffer:
         for held in self._fresh.values():
             size = len(held.part.points)
             touched = chunks | set(self._chunks(held))
-            if taken and (rows + size > self._rules.max_rows or len(touched) > MAX_CHUNKS):
+            full = rows + size > self._rules.max_rows or len(touched) > MAX_CHUNKS
+            if taken and (full or held.suspect):
                 break
             taken.append(held)
+            if held.suspect:
+                break
             rows, chunks = rows + size, touched
         return taken
 
     def _enqueue(self, held: Held) -> None:
         held.state = State.WAITING
-        wide = len(self._chunks(held)) > MAX_CHUNKS
-        (self._wide if wide else self._fresh)[id(held)] = held
-        self._rows += len(held.part.points)
+        if len(self._chunks(held)) > MAX_CHUNKS:
+            self._wide[id(held)] = held
+        else:
+            self._fresh[id(held)] = held
+            self._rows += len(held.part.points)
         self._awaited += not held.part.answered
         self._wake_if_due()
 
-    def _leave(self, held: Held) -> None:
-        self._rows -= len(held.part.points)
+    def _dequeue(self, held: Held) -> None:
+        """Take a request out of its queue, if it is in one."""
+        if self._fresh.pop(id(held), None) is not None:
+            self._rows -= len(held.part.points)
+        elif self._wide.pop(id(held), None) is None:
+            return
         self._awaited -= not held.part.answered
 
     def _chunks(self, held: Held) -> range:

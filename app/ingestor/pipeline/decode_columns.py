@@ -1,6 +1,6 @@
 """Columns: packed fields of fixed width, which are numpy arrays already."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -82,11 +82,10 @@ def _resolve(raw: bytes, path: str, cache: SeriesCache, faults: Faults) -> int:
     return faults.code(found) if isinstance(found, Fault) else found
 
 
-def _column(pieces: Iterable[bytes], dtype: str, path: str) -> NDArray[np.generic]:
-    packed = b"".join(pieces)
-    if len(packed) % np.dtype(dtype).itemsize:
-        raise _malformed(path, "malformed", f"{len(packed)} bytes are no whole number of entries")
-    return np.frombuffer(packed, dtype)
+def _column(pieces: Sequence[bytes], dtype: str, path: str) -> NDArray[np.generic]:
+    if any(len(piece) % np.dtype(dtype).itemsize for piece in pieces):
+        raise _malformed(path, "malformed", "a packed piece is no whole number of entries")
+    return np.frombuffer(b"".join(pieces), dtype)
 
 
 def _malformed(path: str, reason: str, text: str) -> InvalidRequestError:

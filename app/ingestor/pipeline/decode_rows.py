@@ -14,7 +14,8 @@ from analytics.v1 import ingestor_pb2
 from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.block import Block, Faults
 from ingestor.pipeline.series_cache import SeriesCache
-from ingestor.pipeline.validate import Fault, describe_identity
+from ingestor.pipeline.validate import Fault
+from ingestor.points import describe_identity
 
 _TAIL = np.dtype([("time_tag", "u1"), ("time", "<i8"), ("value_tag", "u1"), ("value", "<i8")])
 _TAIL_BYTES = _TAIL.itemsize

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from ingestor.errors import CommitUnknownError, IngestorError, TransientError
+from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.drain import DrainEstimate
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.lane import Lane, LaneTools, Schedule
-from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.settlement import Settlement, commit_unknown_error, stopping_error
 from ingestor.storage.contract import Writer
 from ingestor.telemetry.metrics import Metrics
 
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _SWEEP_INTERVAL_S = 0.25
 _DRAIN_INTERVAL_S = 0.02
+_HUNG_S = 5.0
+"""Silence after which a draining server counts the database as away."""
 
 
 class Flusher:
@@ -40,6 +42,7 @@ class Flusher:
         self._commit_timeout_s = commit_timeout_s
         self._clock = clock
         self._draining = False
+        self._drain_began = 0.0
         self._drain = DrainEstimate(len(writers))
         tools = LaneTools(buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock())
         self._lanes = [Lane(number, writer, tools) for number, writer in enumerate(writers)]
@@ -66,6 +69,7 @@ class Flusher:
     async def drain(self, timeout_s: float) -> None:
         """Wait until nothing is held, ``timeout_s`` at most; with the database away nobody is kept waiting."""
         self._draining = True
+        self._drain_began = self._clock()
         give_up_at = self._clock() + timeout_s
         while self._buffer.points and self._clock() < give_up_at:
             self._end_waits()
@@ -75,6 +79,8 @@ class Flusher:
         """Give up everything that is still held and return how many buffered points are lost; call after ``run``."""
         lost = 0
         for held in self._held():
+            if held.state is State.SETTLED:
+                continue
             lost += held.points if held.part.answered else 0
             self._settlement.abandon(held)
         if lost:
@@ -88,20 +94,22 @@ class Flusher:
 
     def _end_waits(self) -> None:
         """Answer callers that waited too long, or whose wait has no prospect because the server stops."""
-        if self._draining and not self._health.up:
-            for held in self._held():
-                error = TransientError("the server stops and the database is away", reason="draining")
-                self._settlement.withdraw(held, error)
-            return
+        hopeless = self._draining and self._database_is_away()
         latest = self._clock() - self._commit_timeout_s
         for held in self._held():
-            if held.received_at < latest:
-                self._settlement.withdraw(held, self._too_late(held))
+            if hopeless or held.received_at < latest:
+                self._settlement.withdraw(held, self._reason(held))
 
-    def _too_late(self, held: Held) -> IngestorError:
+    def _database_is_away(self) -> bool:
+        """Tell whether no lane can write, or none has committed in the last seconds of draining: it may hang."""
+        quiet_s = min(self._clock() - self._drain_began, self._health.since_commit_s())
+        return not self._health.up or quiet_s > _HUNG_S
+
+    def _reason(self, held: Held) -> IngestorError:
         if held.state is not State.WAITING:
-            text = "not known to be committed in time; retry with the same key"
-            return CommitUnknownError(text, reason="commit_unknown")
+            return commit_unknown_error()
+        if self._draining:
+            return stopping_error()
         if self._health.up:
             return TransientError("not committed in time", reason="commit_timeout")
         return TransientError("the database is away", reason="database_away")

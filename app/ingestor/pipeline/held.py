@@ -15,6 +15,9 @@ from ingestor.storage.contract import Outcome, Part
 REQUEST_OVERHEAD_BYTES = 2_500
 """What one held request costs beside its columns, measured with tracemalloc: objects, futures, three small arrays."""
 
+REJECT_OVERHEAD_BYTES = 500
+"""What one kept reject costs beside its JSON."""
+
 
 class State(Enum):
     """Where a held request is."""
@@ -29,7 +32,8 @@ class State(Enum):
 class Held:
     """One received request; ``rejected`` counts its invalid points by reason, ``received_at`` is the loop's clock.
 
-    ``repeats`` are the points of later requests with the same key that wait along.
+    ``repeats`` are the points of later requests with the same key that wait along; ``failures`` counts flushes that
+    failed for a reason that may lie in the request.
     """
 
     part: Part
@@ -37,6 +41,7 @@ class Held:
     received_at: float
     added_bytes: int = 0
     repeats: int = 0
+    failures: int = 0
     state: State = State.WAITING
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
 
@@ -51,9 +56,15 @@ class Held:
         return self.received + self.repeats
 
     @property
+    def suspect(self) -> bool:
+        """Tell whether it must be flushed alone, lest it fail the others with it again and again."""
+        return self.failures >= 2
+
+    @property
     def size_bytes(self) -> int:
         """Return the memory that holding this takes."""
-        return self.part.points.size_bytes + self.added_bytes + REQUEST_OVERHEAD_BYTES
+        kept_bytes = sum(REJECT_OVERHEAD_BYTES + len(reject.point) for reject in self.part.rejects)
+        return self.part.points.size_bytes + self.added_bytes + kept_bytes + REQUEST_OVERHEAD_BYTES
 
     def answer(self, outcome: Outcome) -> None:
         """Hand the outcome to every caller that still waits, and let go of them.

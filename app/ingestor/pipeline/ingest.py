@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.keys import key_from_bytes, minted_ms
 from ingestor.pipeline.accounting import Accounting
+from ingestor.pipeline.assemble import MAX_REJECTS, Decoded
 from ingestor.pipeline.buffer import Buffer
-from ingestor.pipeline.decode import MAX_REJECTS, Decoded, Decoder
+from ingestor.pipeline.decode import Decoder
 from ingestor.pipeline.flusher import Flusher
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, HeldKeys
@@ -132,8 +133,8 @@ class Ingest:
         return await self._answer(held, ack, decoded, duplicate=False)
 
     async def _answer(self, held: Held, ack: Ack, decoded: Decoded, *, duplicate: bool) -> Answer:
-        rejected = sum(decoded.rejected.values())
         if ack is Ack.BUFFERED:
+            rejected = sum(decoded.rejected.values())
             return Answer(ack, len(decoded.points), rejected, decoded.rejects, duplicate)
         outcome = await self._wait(held)
         if isinstance(outcome, Failed):
@@ -143,7 +144,7 @@ class Ingest:
                 del outcome  # else error, traceback and this frame keep each other, and the caller's message, alive
         if isinstance(outcome, Stored):
             rejections = () if duplicate else (*decoded.rejects, *outcome.refused)[:MAX_REJECTS]
-            return Answer(ack, outcome.accepted, rejected + len(outcome.refused), rejections, duplicate)
+            return Answer(ack, outcome.accepted, held.received - outcome.accepted, rejections, duplicate)
         return Answer(ack, outcome.accepted, outcome.rejected, duplicate=True)
 
     async def _wait(self, held: Held) -> Outcome:

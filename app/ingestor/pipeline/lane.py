@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ingestor.errors import PermanentError, TransientError
-from ingestor.keys import mint_key
+from ingestor.errors import KeyInFlightError, PermanentError
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.drain import DrainEstimate
 from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
@@ -19,7 +18,10 @@ from ingestor.telemetry.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_INTERVAL_S = 60.0
-_SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.SPLIT)
+_SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.MEMORY)
+_SMALLER = (ErrorClass.SPLIT, ErrorClass.MEMORY)
+_SUSPICIOUS = (ErrorClass.RETRY, ErrorClass.MEMORY, ErrorClass.UNKNOWN)
+"""What may be one request's fault: after two such failures it goes alone."""
 
 
 class Schedule:
@@ -108,7 +110,7 @@ class Lane:
     async def _store(self, helds: list[Held]) -> None:
         if not helds:
             return
-        batch = Batch([held.part for held in helds], mint_key())
+        batch = Batch([held.part for held in helds], self._writer.mint_key())
         started = time.perf_counter()
         try:
             outcomes = await self._writer.flush(batch)
@@ -125,20 +127,36 @@ class Lane:
             FlushError: the connection must be made anew.
         """
         if error.if_committed is not None:
-            for held in helds:
-                held.state = State.UNKNOWN
-            self._unknown = _Unknown(helds, batch, error.if_committed)
+            self._remember(helds, batch, error.if_committed)
             raise error
-        if error.error_class is ErrorClass.SPLIT:
+        if error.error_class in _SMALLER and (len(helds) > 1 or error.error_class is ErrorClass.SPLIT):
             self._tools.health.lane_failed(self._number, error)
             await self._split(error, helds)
             return
         for held in helds:
-            self._tools.buffer.give_back(held)
+            held.failures += error.error_class in _SUSPICIOUS
+        self._give_back(helds)
         if error.error_class not in _SAME_CONNECTION:
             raise error
         self._tools.health.lane_failed(self._number, error)
         await asyncio.sleep(retry_delay_s(1, error.error_class))
+
+    def _remember(self, helds: list[Held], batch: Batch, if_committed: Sequence[Outcome]) -> None:
+        """Keep what hangs on the lost COMMIT, the parts that it stored; the other outcomes hold either way."""
+        stored = [index for index, outcome in enumerate(if_committed) if isinstance(outcome, Stored)]
+        parts = Batch([batch.parts[index] for index in stored], batch.own_key, repeated=True)
+        if stored:
+            self._unknown = _Unknown([helds[i] for i in stored], parts, [if_committed[i] for i in stored])
+        for index in stored:
+            helds[index].state = State.UNKNOWN
+        for held, outcome in zip(helds, if_committed, strict=True):
+            if held.state is not State.UNKNOWN:
+                self._tools.settlement.settle(held, outcome)
+
+    def _give_back(self, helds: Sequence[Held]) -> None:
+        for held in helds:
+            self._tools.buffer.give_back(held)
+        self._forget_settled()
 
     async def _split(self, error: FlushError, helds: list[Held]) -> None:
         if len(helds) == 1:
@@ -149,8 +167,7 @@ class Lane:
         try:
             await self._store(helds[:middle])
         except FlushError:
-            for held in helds[middle:]:
-                self._tools.buffer.give_back(held)
+            self._give_back(helds[middle:])
             raise
         await self._store(helds[middle:])
 
@@ -163,15 +180,17 @@ class Lane:
                 unknown.if_committed = _merge(error.if_committed, unknown.if_committed)
             raise
         outcomes = _merge(outcomes, unknown.if_committed)
-        still = [index for index, outcome in enumerate(outcomes) if _in_flight_elsewhere(outcome)]
+        still = [index for index, outcome in enumerate(outcomes) if _open_elsewhere(outcome)]
         ended = [index for index in range(len(outcomes)) if index not in still]
         self._unknown = None
         if still:  # the lost backend has not ended yet, so its transaction is still open
-            parts = Batch([unknown.batch.parts[index] for index in still], unknown.batch.own_key)
+            parts = Batch([unknown.batch.parts[index] for index in still], unknown.batch.own_key, repeated=True)
             if_committed = [unknown.if_committed[index] for index in still]
             self._unknown = _Unknown([unknown.helds[index] for index in still], parts, if_committed)
         self._committed([unknown.helds[index] for index in ended], [outcomes[index] for index in ended])
         self._forget_settled()
+        if still:
+            await asyncio.sleep(retry_delay_s(1, ErrorClass.CONNECTION))
 
     def _forget_settled(self) -> None:
         """Keep in flight what a cancelled flush or an unknown outcome leaves open."""
@@ -193,5 +212,5 @@ def _merge(outcomes: Sequence[Outcome], if_committed: Sequence[Outcome]) -> list
     ]
 
 
-def _in_flight_elsewhere(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and isinstance(outcome.error, TransientError)
+def _open_elsewhere(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and isinstance(outcome.error, KeyInFlightError)

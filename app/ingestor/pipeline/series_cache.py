@@ -1,19 +1,18 @@
 """From the bytes of an ``analytics.v1.Series`` to a slot: the look-up that every point takes.
 
-Bounded in bytes: when the cache is full it starts anew with a new table. Requests that wait keep the old one, and
-are charged for the series they added to it, so that the buffer's bound holds for series too.
+Bounded in bytes: when the cache is full it starts anew with a new table. Requests that wait keep the old one alive;
+what old tables take is bounded too.
 """
+
+import weakref
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from analytics.v1 import ingestor_pb2
-from ingestor.errors import InvalidRequestError, Violation
+from ingestor.errors import TransientError
 from ingestor.pipeline.validate import Fault, Limits
 from ingestor.points import SeriesTable
-
-MAX_NEW_SERIES = 65_536
-"""Most series of one request that this process has not seen: each takes about 700 bytes until the flush."""
 
 _ENTRY_OVERHEAD_BYTES = 150
 
@@ -24,6 +23,7 @@ class SeriesCache:
     def __init__(self, limits: Limits, max_bytes: int) -> None:
         self._limits = limits
         self._max_bytes = max_bytes
+        self._old: weakref.WeakSet[SeriesTable] = weakref.WeakSet()
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -31,7 +31,6 @@ class SeriesCache:
         self._slots: dict[bytes, int] = {}
         self._keys_bytes = 0
         self.get = self._slots.get
-        self._added = 0
 
     @property
     def size_bytes(self) -> int:
@@ -39,17 +38,23 @@ class SeriesCache:
         return self._keys_bytes + self.table.size_bytes
 
     def begin_request(self) -> None:
-        """Make room; call before the first look-up of a request, whose slots all belong to one table."""
-        self._added = 0
-        if self.size_bytes > self._max_bytes:
-            self._start_anew()
+        """Make room; call before the first look-up of a request, whose slots all belong to one table.
+
+        Raises:
+            TransientError: requests that wait keep so many old tables alive that there is no room for another.
+        """
+        if self.size_bytes <= self._max_bytes:
+            return
+        if sum(table.size_bytes for table in self._old) > self._max_bytes:
+            raise TransientError("the series of requests that wait fill the cache", reason="series_cache_full")
+        self._old.add(self.table)
+        self._start_anew()
 
     def resolve(self, raw: bytes) -> int | Fault:
         """Return the slot of an encoded series, or what is wrong with it.
 
         Raises:
             DecodeError: not a Series message.
-            InvalidRequestError: the request has too many new series.
         """
         slot = self.get(raw)
         if slot is not None:
@@ -73,14 +78,10 @@ class SeriesCache:
 
     def _add(self, raw: bytes, message: ingestor_pb2.Series) -> int | Fault:
         series = self._limits.check_identity(
-            message.service_name, message.metric_name, [(label.name, label.value) for label in message.labels]
+            message.service_name, message.metric_name, ((label.name, label.value) for label in message.labels)
         )
         if isinstance(series, Fault):
             return series
-        self._added += 1
-        if self._added > MAX_NEW_SERIES:
-            text = f"more than {MAX_NEW_SERIES} new series in one request"
-            raise InvalidRequestError([Violation("points", "new_series_too_many", text)])
         slot = self.table.intern(series)
         self._slots[raw] = slot
         self._keys_bytes += len(raw) + _ENTRY_OVERHEAD_BYTES

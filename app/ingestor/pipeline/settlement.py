@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingestor.errors import IngestorError, TransientError
+from ingestor.errors import CommitUnknownError, IngestorError, TransientError
 from ingestor.pipeline.accounting import Accounting
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.held import Held, HeldKeys, State
@@ -35,7 +35,7 @@ class Settlement:
 
         A transient failure of a request whose caller has its answer is ours to retry.
         """
-        if held.part.answered and isinstance(outcome, Failed) and isinstance(outcome.error, TransientError):
+        if held.part.answered and isinstance(outcome, Failed) and _is_ours_to_retry(outcome.error):
             self._buffer.give_back(held)
             return
         self._accounting.settle(held, outcome)
@@ -62,10 +62,25 @@ class Settlement:
 
     def abandon(self, held: Held) -> None:
         """Give a request up at a forced exit."""
+        waiting = held.state is State.WAITING
         self._accounting.abandon(held)
         self._release(held)
-        held.answer(Failed(TransientError("the server stops and the database is away", reason="draining")))
+        held.answer(Failed(stopping_error() if waiting else commit_unknown_error()))
 
     def _release(self, held: Held) -> None:
         self._keys.remove(held)
         self._buffer.remove(held)
+
+
+def stopping_error() -> TransientError:
+    """Return what a caller is told whose request waits while the server stops without a database."""
+    return TransientError("the server stops and the database is away", reason="draining")
+
+
+def commit_unknown_error() -> CommitUnknownError:
+    """Return what a caller is told whose request is in a transaction and can't be waited for."""
+    return CommitUnknownError("not known to be committed in time; retry with the same key", reason="commit_unknown")
+
+
+def _is_ours_to_retry(error: IngestorError) -> bool:
+    return isinstance(error, TransientError) and not isinstance(error, CommitUnknownError)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import asyncpg
 
-from ingestor.errors import KeyExpiredError, KeyReusedError, TransientError
+from ingestor.errors import CommitUnknownError, KeyExpiredError, KeyInFlightError, KeyReusedError
 from ingestor.keys import minted_ms
 from ingestor.storage.connection import Connection
 from ingestor.storage.contract import Batch, Duplicate, Failed, Outcome
@@ -34,18 +34,15 @@ class PartClaims:
 
     async def claim(self, parts: Sequence[int]) -> dict[int, Outcome]:
         """Return an outcome for each of ``parts`` that must not be stored now; the others are claimed."""
-        keyed = {index: self.entry(index, 0) for index in parts if self._batch.parts[index].key}
-        entries = list(keyed.values())
-        outcomes: dict[int, Outcome] = {}
-        if keyed:
-            outcomes = await self._refuse_expired(keyed)
-            entries = [entry for index, entry in keyed.items() if index not in outcomes]
-        keyless = [index for index in parts if self._batch.parts[index].key is None]
+        outcomes = await self._refuse_expired(parts)
+        fresh = [index for index in parts if index not in outcomes]
+        entries = [self.entry(index, 0) for index in fresh if self._batch.parts[index].key]
+        keyless = [index for index in fresh if self._batch.parts[index].key is None]
         if keyless:
             entries.append(self._own_entry(keyless, {}))
         claims = await self._claim_entries(entries)
-        for index in parts:
-            outcome = outcomes.get(index) or self._claimed(index, claims)
+        for index in fresh:
+            outcome = self._claimed(index, claims)
             if outcome:
                 outcomes[index] = outcome
         return outcomes
@@ -63,7 +60,7 @@ class PartClaims:
         """Return the ledger's row for a part of which the database refused so many rows."""
         part = self._batch.parts[index]
         accepted = self._storable[index] - refused
-        return Entry(part.key or self._batch.own_key, part.digest, accepted, self._total(index) - accepted)
+        return Entry(self._key(index), part.digest, accepted, self._total(index) - accepted)
 
     def _own_entry(self, keyless: Sequence[int], refused: Mapping[int, int]) -> Entry:
         accepted = sum(self._storable[index] - refused.get(index, 0) for index in keyless)
@@ -82,23 +79,38 @@ class PartClaims:
             await self._connection.execute("ROLLBACK TO SAVEPOINT start")
             return await claim_keys_singly(self._connection, entries)
 
-    async def _refuse_expired(self, keyed: Mapping[int, Entry]) -> dict[int, Outcome]:
-        floor = await read_floor(self._connection, self._window_min)
+    async def _refuse_expired(self, parts: Sequence[int]) -> dict[int, Outcome]:
+        """Return an outcome for each part whose key is below the floor: the ledger may have forgotten such keys.
+
+        A key of our own is checked only where it is used again: a first time can be no repeat.
+        """
+        keys = {index: self._key(index) for index in parts if self._batch.parts[index].key or self._batch.repeated}
+        floor = await read_floor(self._connection, self._window_min) if keys else None
         if floor is None:
             return {}
         floor_ms = floor.timestamp() * 1000
-        old = {index: entry.key for index, entry in keyed.items() if minted_ms(entry.key) < floor_ms}
+        old = {index: key for index, key in keys.items() if minted_ms(key) < floor_ms}
         if not old:
             return {}
         # Deleted only minutes later, so the ledger may still tell a repeat.
-        claims = Claims(await find_entries(self._connection, list(old.values())), frozenset())
-        return {index: self._claimed(index, claims) or Failed(KeyExpiredError()) for index in old}
+        claims = Claims(await find_entries(self._connection, list(set(old.values()))), frozenset())
+        return {index: self._claimed(index, claims) or self._expired(index) for index in old}
+
+    def _expired(self, index: int) -> Outcome:
+        if self._batch.parts[index].key:
+            return Failed(KeyExpiredError())
+        return Failed(
+            CommitUnknownError("the outcome of a commit can't be found out any more", reason="commit_unknown")
+        )
+
+    def _key(self, index: int) -> uuid.UUID:
+        return self._batch.parts[index].key or self._batch.own_key
 
     def _claimed(self, index: int, claims: Claims) -> Outcome | None:
         part = self._batch.parts[index]
-        key: uuid.UUID = part.key or self._batch.own_key
+        key = self._key(index)
         if key in claims.stuck:
-            return Failed(TransientError("a request with this key is being stored elsewhere", reason="key_in_flight"))
+            return Failed(KeyInFlightError())
         entry = claims.present.get(key)
         if entry is None:
             return None

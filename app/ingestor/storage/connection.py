@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from ingestor.storage.contract import ErrorClass, FlushError
-from ingestor.storage.sqlstate import classify
+from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
@@ -48,10 +48,10 @@ async def open_connection(url: str, schema: str) -> Connection:
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings=_SERVER_SETTINGS | {"search_path": schema},
         )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
-        raise FlushError(f"can't connect: {describe(error)}", classify(error)) from error
-    except ValueError as error:  # an unusable DSN; its text may hold the password
+    except (ValueError, AttributeError) as error:  # asyncpg's on an unusable DSN; their text may hold the password
         raise FlushError("can't connect: the database URL is malformed", ErrorClass.SCHEMA) from error
+    except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+        raise FlushError(f"can't connect: {describe(error)}", classify(error)) from error
 
 
 def describe(error: BaseException) -> str:

@@ -16,7 +16,8 @@ class ErrorClass(StrEnum):
     DATA = "data"  # one row is at fault: set it aside
     RETRY = "retry"  # the same batch again, on the same connection
     DISK_FULL = "disk_full"  # the same, and admit nothing until it works again
-    SPLIT = "split"  # a smaller batch
+    SPLIT = "split"  # a smaller batch; one request that is too large is refused
+    MEMORY = "memory"  # a smaller batch, then the same again
     CONNECTION = "connection"  # a new connection, then the same batch
     SCHEMA = "schema"  # a person or the operator must act: hold
     UNKNOWN = "unknown"  # hold, and say so
@@ -66,10 +67,14 @@ Outcome = Stored | Duplicate | Failed
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """The parts of one transaction; parts without a key share ``own_key``, so that a repeat is recognised."""
+    """The parts of one transaction; parts without a key share ``own_key``, so that a repeat is recognised.
+
+    ``repeated`` says that this very batch was flushed before and its outcome is unknown.
+    """
 
     parts: list[Part]
     own_key: uuid.UUID
+    repeated: bool = False
 
     @property
     def rows(self) -> int:
@@ -105,6 +110,9 @@ class Writer(Protocol):
         Raises:
             FlushError: it can't be made, or the schema is not one we can write to.
         """
+
+    def mint_key(self) -> uuid.UUID:
+        """Return a new key by the database's clock, so that it expires no sooner than the window says."""
 
     async def flush(self, batch: Batch) -> Sequence[Outcome]:
         """Store ``batch`` in one transaction and return one outcome a part.

@@ -27,6 +27,9 @@ from ingestor.storage.series import NewSeriesLimit, Unregistered, register_serie
 from ingestor.storage.sqlstate import COMMIT_UNKNOWN, classify
 from ingestor.telemetry.metrics import Metrics
 
+_REGISTER_TIMEOUT_S = 5.0
+"""Longest time for a batch's new series, the wait for another lane's included: a dead connection must not stop all."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlushSettings:
@@ -92,7 +95,7 @@ class Flush:
         for table, slots in by_table([part.points for part in self._parts]):
             if not len(table.missing(slots, self._epoch)):
                 continue
-            async with self._settings.registering:
+            async with asyncio.timeout(_REGISTER_TIMEOUT_S), self._settings.registering:
                 missing = table.missing(slots, self._epoch)
                 limit = self._settings.new_series
                 unregistered = await register_series(self._connection, table, missing, self._epoch, limit)
@@ -100,6 +103,8 @@ class Flush:
 
     def _exclude(self, table: SeriesTable, unregistered: Unregistered) -> None:
         """Fail the parts with new series over the limit; mark points whose series id is another series'."""
+        if not len(unregistered.over_limit) and not len(unregistered.collided):
+            return
         for index, part in enumerate(self._parts):
             if part.points.table is not table:
                 continue

@@ -90,10 +90,13 @@ async def claim_keys_singly(connection: Connection, entries: Sequence[Entry]) ->
     for entry in sorted(entries, key=lambda entry: entry.key):
         await connection.execute("SAVEPOINT one_key")
         try:
-            present |= (await claim_keys(connection, [entry])).present
+            claims = await claim_keys(connection, [entry])
         except asyncpg.LockNotAvailableError:
             await connection.execute("ROLLBACK TO SAVEPOINT one_key")
             stuck.add(entry.key)
+        else:
+            present |= claims.present
+            stuck |= claims.stuck
         await connection.execute("RELEASE SAVEPOINT one_key")
     await connection.execute(_LOCK_TIMEOUT)
     return Claims(present, frozenset(stuck))

@@ -1,6 +1,5 @@
 """Keep refused points for people, a bounded number of them a second; counts stay exact elsewhere."""
 
-import json
 import time
 from collections.abc import Callable, Iterable
 
@@ -46,5 +45,5 @@ async def insert_rejects(connection: Connection, pod: str, rejects: list[Reject]
         [reject.reason for reject in rejects],
         [reject.field for reject in rejects],
         [reject.message for reject in rejects],
-        [json.dumps(reject.point) for reject in rejects],
+        [reject.point for reject in rejects],
     )

@@ -1,5 +1,6 @@
 """The rows of a flush: the columns of its parts laid end to end, and the way back from a row to its part."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestor.points import IdColumn, Points, Reject, SeriesTable, SlotColumn, TimeColumn, ValueColumn
+from ingestor.points import (
+    IdColumn,
+    Points,
+    Reject,
+    SeriesTable,
+    SlotColumn,
+    TimeColumn,
+    ValueColumn,
+    describe_identity,
+)
 from ingestor.storage.copy_format import encode_rows, sort_order
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,11 +82,8 @@ def by_table(parts: Sequence[Points]) -> list[tuple[SeriesTable, SlotColumn]]:
 def describe_point(points: Points, position: int, reason: str, message: str) -> Reject:
     """Return what is kept of a valid point that is not stored after all."""
     series = points.table.series[int(points.slots[position])]
-    point: dict[str, object] = {
-        "service_name": series.service_name,
-        "metric_name": series.metric_name,
-        "labels": dict(series.labels),
+    point = describe_identity(series.service_name, series.metric_name, series.labels) | {
         "time": (_EPOCH + timedelta(microseconds=int(points.times_us[position]))).isoformat(),
         "value": str(points.values[position]),  # as text: JSON has neither NaN nor infinities
     }
-    return Reject(position, reason, "", message, point)
+    return Reject(position, reason, "", message, json.dumps(point, ensure_ascii=False))

@@ -33,7 +33,9 @@ def _classify_state(state: str) -> ErrorClass:
         return ErrorClass.DISK_FULL
     if state in _RETRY:
         return ErrorClass.RETRY
-    if state == "53200" or state.startswith("54"):
+    if state == "53200":
+        return ErrorClass.MEMORY
+    if state.startswith("54"):
         return ErrorClass.SPLIT
     if state in _CONNECTION or state.startswith(("08", "57P0", "58")):
         return ErrorClass.CONNECTION

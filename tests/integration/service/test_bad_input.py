@@ -7,13 +7,13 @@ from collections.abc import Awaitable
 
 import grpc
 import pytest
+
+from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database
 from support.points import count_samples, fetch_value
 from support.scrape import by_label, check_balance, scrape, value_of
 from support.service import error_reason, running_service, violations
 from support.wire import double_field, text_field
-
-from analytics.v1 import ingestor_pb2 as pb
 
 DAY_NS = 86_400 * 10**9
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import asyncpg
 import grpc
 import pytest
+
+from analytics.v1 import ingestor_pb2 as pb
+from ingestor.keys import mint_key
 from support.database import Database
 from support.points import count_samples, rows
 from support.scrape import check_balance, scrape, value_of
 from support.service import Service, error_reason, running_service, violations
-
-from analytics.v1 import ingestor_pb2 as pb
-from ingestor.keys import mint_key
 
 MINUTE_MS = 60_000
 RANDOM_KEY = uuid.UUID("6f1f4d2e-8a35-4c1b-9d6a-1c7a5b2e9f00")

@@ -140,7 +140,8 @@ async def _until_in_savepoint(admin_url: str) -> None:
     try:
         async with asyncio.timeout(20):
             while not await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'analytics_writer' AND query LIKE '%SAVEPOINT part%'"
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE usename = 'analytics_writer' AND query LIKE '%SAVEPOINT part%'"
             ):
                 await asyncio.sleep(0.001)
     finally:

@@ -5,12 +5,12 @@ import random
 import time
 
 import grpc
+
+from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database
 from support.points import columns, count_samples, key_bytes, rows
 from support.scrape import check_balance, scrape
 from support.service import Client, client_of, running_service
-
-from analytics.v1 import ingestor_pb2 as pb
 
 MESSAGES_PER_WORKER = 60
 WORKERS_PER_CHANNEL = 32

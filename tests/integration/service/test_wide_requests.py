@@ -3,11 +3,10 @@
 import asyncio
 import time
 
+from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database
 from support.points import count_samples, fetch_value
 from support.service import running_service
-
-from analytics.v1 import ingestor_pb2 as pb
 
 DAY_S = 86_400
 DAYS = 40

@@ -7,11 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 from prometheus_client import CollectorRegistry
-from support.database import Database
-from support.fake_writer import DAY_US, FakeDatabase, FakeWriter, Fault
-from support.pipeline import make_held
-from support.points import count_samples
-from support.proxy import CommitProxy
 
 from ingestor.errors import KeyReusedError, LimitError, TransientError
 from ingestor.keys import mint_key
@@ -21,6 +16,11 @@ from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
 from ingestor.telemetry.metrics import Metrics
+from support.database import Database
+from support.fake_writer import DAY_US, FakeDatabase, FakeWriter, Fault
+from support.pipeline import make_held
+from support.points import count_samples
+from support.proxy import CommitProxy
 
 
 @dataclass

@@ -3,16 +3,16 @@
 from collections import Counter
 
 import pytest
-from support.pipeline import make_held
 
 from ingestor.errors import KeyReusedError, PermanentError, TransientError
 from ingestor.pipeline.accounting import Accounting
 from ingestor.points import Reject
 from ingestor.storage.contract import Duplicate, Failed, Outcome, Stored
+from support.pipeline import make_held
 
 TRANSIENT = Failed(TransientError("away", reason="database_away"))
 PERMANENT = Failed(KeyReusedError())
-REFUSED_ROW = Reject(0, "refused_by_database", "", "", {})
+REFUSED_ROW = Reject(0, "refused_by_database", "", "", "{}")
 
 
 @pytest.mark.parametrize("answered", [False, True])

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from support.pipeline import RULES, make_held
-from support.virtual_time import run_virtually, virtual_clock
 
 from ingestor.pipeline.buffer import MAX_CHUNKS, Buffer
+from support.pipeline import RULES, make_held
+from support.virtual_time import run_virtually, virtual_clock
 
 WIDE = MAX_CHUNKS + 1
 

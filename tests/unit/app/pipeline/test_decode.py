@@ -1,18 +1,19 @@
 """What a request decodes to: its digest, its limits, and what single points mean."""
 
+import json
 import struct
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.decoding import LIMITS, NOW_NS, NOW_US, new_decoder, valid_points
-from support.wire import double_field, label_field, long_field, text_field, varint_field
 
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.errors import InvalidRequestError
-from ingestor.pipeline.decode import MAX_REJECTS
-from ingestor.pipeline.validate import MAX_POINTS
+from ingestor.pipeline.assemble import MAX_REJECTS
+from ingestor.pipeline.validate import MAX_COLUMNS, MAX_POINTS, MAX_ROWS, MAX_SERIES
+from support.decoding import LIMITS, NOW_NS, NOW_US, new_decoder, valid_points
+from support.wire import double_field, label_field, long_field, text_field, varint_field
 
 NAN = struct.pack("<d", float("nan"))
 
@@ -135,15 +136,47 @@ def test_a_point_rejected_for_its_time_is_kept_with_its_series(time_ns: int) -> 
     good = pb.Point(service_name="s", metric_name="m", double_value=1.0)
     bad = pb.Point(service_name="s", metric_name="m", time_unix_nano=time_ns, double_value=1.0)
     (reject,) = new_decoder().decode_write(pb.WriteRequest(points=[good, bad]).SerializeToString()).rejects
-    assert reject.point["time_unix_nano"] == str(time_ns)
-    assert (reject.point.get("service_name"), reject.point.get("metric_name")) == ("s", "m")
+    kept = json.loads(reject.point)
+    assert kept["time_unix_nano"] == str(time_ns)
+    assert (kept.get("service_name"), kept.get("metric_name")) == ("s", "m")
 
 
-def test_more_points_than_one_request_may_have_are_refused() -> None:
-    message = text_field(3, b"") * (MAX_POINTS + 1)
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (text_field(3, b"") * (MAX_ROWS + 1), "points"),
+        (text_field(4, b"") * (MAX_COLUMNS + 1), "columns"),
+        (text_field(4, text_field(1, b"") * (MAX_SERIES + 1)), "columns.series"),
+    ],
+    ids=["rows", "blocks of columns", "series"],
+)
+def test_more_than_one_request_may_hold_is_refused_before_it_is_decoded(message: bytes, path: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         new_decoder().decode_write(message)
-    assert refused.value.reason == "points_too_many"
+    (violation,) = refused.value.violations
+    assert (violation.field, violation.reason) == (path, "request_too_large")
+
+
+def test_more_points_in_columns_than_one_request_may_hold_are_refused() -> None:
+    count = MAX_POINTS + 1
+    columns = pb.Columns(
+        series=[pb.Series(service_name="s", metric_name="m")],
+        series_index=[0] * count,
+        time_unix_nano=[0] * count,
+        value=[1.0] * count,
+    )
+    with pytest.raises(InvalidRequestError) as refused:
+        new_decoder().decode_write(pb.WriteRequest(columns=[columns]).SerializeToString())
+    assert refused.value.reason == "request_too_large"
+
+
+def test_rejects_beyond_the_first_are_counted_and_hold_little_memory() -> None:
+    bad = [pb.Point(service_name="", metric_name=f"m{n}", double_value=1.0) for n in range(2_000)]
+    good = pb.Point(service_name="s", metric_name="m", double_value=1.0)
+    decoded = new_decoder().decode_write(pb.WriteRequest(points=[*bad, good]).SerializeToString())
+    assert decoded.rejected == {"name_empty": 2_000}
+    assert len(decoded.rejects) == MAX_REJECTS
+    assert max(len(reject.point) for reject in decoded.rejects) < 2_000
 
 
 @pytest.mark.parametrize(

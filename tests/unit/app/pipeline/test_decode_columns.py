@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.decoding import NOW_NS, check_against_naive_reading, new_decoder
-from support.wire import double_field, index_field, label_field, long_field, text_field, varint_field
 
 from analytics.v1 import ingestor_pb2 as pb
+from support.decoding import NOW_NS, check_against_naive_reading, new_decoder
+from support.wire import double_field, index_field, label_field, long_field, text_field, varint_field
 
 names = st.sampled_from(["a", "b", "", "n\0l"])
 series = st.one_of(

@@ -1,12 +1,13 @@
 """The single point of the original interface."""
 
 import math
+from typing import Any
 
 import pytest
-from support.decoding import NOW_NS, NOW_US, new_decoder, valid_points
 
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.errors import InvalidRequestError
+from support.decoding import NOW_NS, NOW_US, new_decoder, valid_points
 
 
 def _value(request: pb.LogMetricsRequest) -> float:
@@ -73,7 +74,7 @@ def test_a_time_outside_the_window_is_refused_at_its_field(seconds: int, nanos: 
 @pytest.mark.parametrize(
     ("field", "request_"), [("service_name", {"metric_name": "m"}), ("metric_name", {"service_name": "s"})]
 )
-def test_a_missing_name_is_refused_at_its_field(field: str, request_: dict[str, str]) -> None:
+def test_a_missing_name_is_refused_at_its_field(field: str, request_: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         new_decoder().decode_log_metric(pb.LogMetricsRequest(**request_).SerializeToString())
     assert [(v.field, v.reason) for v in refused.value.violations] == [(field, "name_empty")]

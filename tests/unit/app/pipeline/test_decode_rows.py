@@ -5,12 +5,12 @@ import struct
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.decoding import NOW_NS, check_against_naive_reading, new_decoder
-from support.wire import double_field, label_field, long_field, text_field, varint_field
 
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.pipeline.block import Faults
 from ingestor.pipeline.decode_rows import decode_rows
+from support.decoding import NOW_NS, check_against_naive_reading, new_decoder
+from support.wire import double_field, label_field, long_field, text_field, varint_field
 
 LOOKS_LIKE_A_TAIL = "!abcdefgh)ijklmnop"
 SIGNALLING_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF0_0000_0000_0001))[0]

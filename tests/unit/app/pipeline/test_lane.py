@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from support.fake_writer import FakeDatabase, FakeWriter, Fault
-from support.pipeline import make_held, running_pipeline, wait_until
-from support.virtual_time import run_virtually, virtual_clock
 
 from ingestor.errors import PermanentError, TransientError
 from ingestor.keys import mint_key
 from ingestor.pipeline.buffer import MAX_CHUNKS
 from ingestor.pipeline.lane import HOUSEKEEPING_INTERVAL_S
 from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, Outcome, Stored
+from support.fake_writer import FakeDatabase, FakeWriter, Fault
+from support.pipeline import make_held, running_pipeline, wait_until
+from support.virtual_time import run_virtually, virtual_clock
 
 NEW_CONNECTION = [ErrorClass.CONNECTION, ErrorClass.DISK_FULL, ErrorClass.SCHEMA, ErrorClass.UNKNOWN, ErrorClass.DATA]
 

@@ -3,14 +3,14 @@
 import asyncio
 
 import pytest
-from support.fake_writer import FakeDatabase, FakeWriter, Fault
-from support.pipeline import make_held, running_pipeline, wait_until
-from support.virtual_time import run_virtually, virtual_clock
 
 from ingestor.errors import CommitUnknownError, TransientError
 from ingestor.keys import mint_key
 from ingestor.pipeline.held import State
 from ingestor.storage.contract import ErrorClass, Failed, Outcome, Stored
+from support.fake_writer import FakeDatabase, FakeWriter, Fault
+from support.pipeline import make_held, running_pipeline, wait_until
+from support.virtual_time import run_virtually, virtual_clock
 
 TIMEOUT_S = 20.0
 

@@ -1,0 +1,134 @@
+"""Lay a request's blocks end to end, check the times, and tell the valid points from the others."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ingestor.errors import InvalidRequestError, Violation
+from ingestor.pipeline.block import Block, Faults
+from ingestor.pipeline.validate import Fault, Limits
+from ingestor.points import Points, Reject, SeriesTable, SlotColumn, TimeColumn, ValueColumn, describe_identity
+
+MAX_REJECTS = 100
+"""Rejected points of one request that are told and kept; all are counted."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A request's points. ``rejected`` counts invalid ones by reason, ``rejects`` are the first of them.
+
+    ``digest`` covers series, times as sent and values of all points, so that a retry encoded otherwise has the same.
+    ``added_bytes`` is what its new series take in the cache.
+    """
+
+    points: Points
+    rejected: dict[str, int]
+    rejects: tuple[Reject, ...]
+    digest: int
+    added_bytes: int = 0
+    key: bytes = b""
+    ack: int = 0
+
+    @property
+    def received(self) -> int:
+        """Return the number of points in the request."""
+        return len(self.points) + sum(self.rejected.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request's points as they were sent; a point without a valid identity has a fault's code as its slot."""
+
+    blocks: Sequence[Block]
+    table: SeriesTable
+    slots: SlotColumn
+    times_ns: NDArray[np.int64]
+    values: ValueColumn
+
+    def digest(self) -> int:
+        """Return the digest of all points, valid or not."""
+        ids = np.where(self.slots >= 0, self.table.ids(np.maximum(self.slots, 0)), 0)
+        digest = xxhash.xxh3_64(ids.tobytes())
+        digest.update(self.times_ns.tobytes())
+        digest.update(self.values.tobytes())
+        return int.from_bytes(digest.digest(), "big", signed=True)
+
+    def reject(self, index: int, fault: Fault) -> Reject:
+        """Return what is told and kept of one invalid point."""
+        starts = np.cumsum([0, *map(len, self.blocks)])
+        block = int(np.searchsorted(starts, index, side="right")) - 1
+        path = self.blocks[block].path(index - int(starts[block]), fault.field)
+        identity = fault.identity
+        if self.slots[index] >= 0:
+            series = self.table.series[int(self.slots[index])]
+            identity = describe_identity(series.service_name, series.metric_name, series.labels)
+        point = identity | {"time_unix_nano": str(self.times_ns[index]), "value": str(self.values[index])}
+        return Reject(index, fault.reason, path, fault.message, json.dumps(point, ensure_ascii=False))
+
+
+def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits: Limits, now_us: int) -> Decoded:
+    """Return the valid points of ``blocks`` and what is wrong with the others.
+
+    Raises:
+        InvalidRequestError: there are points and none is valid.
+    """
+    sent = _Sent(
+        blocks,
+        table,
+        np.concatenate([np.empty(0, np.int32), *(block.slots for block in blocks)]),
+        np.concatenate([np.empty(0, np.int64), *(block.times_ns for block in blocks)]),
+        np.concatenate([np.empty(0, np.float64), *(block.values for block in blocks)]),
+    )
+    times_us = _times_us(sent.times_ns, now_us)
+    slots = _check_times(sent.slots, times_us, limits, now_us, faults)
+    values = sent.values
+    rejected: dict[str, int] = {}
+    rejects: tuple[Reject, ...] = ()
+    if len(slots) and slots.min() < 0:
+        invalid = np.flatnonzero(slots < 0)
+        rejected = _count_by_reason(slots[invalid], faults)
+        rejects = tuple(sent.reject(index, faults.of(int(slots[index]))) for index in invalid[:MAX_REJECTS].tolist())
+        if len(invalid) == len(slots):
+            raise InvalidRequestError([Violation(r.field, r.reason, r.message) for r in rejects], rejected)
+        valid = slots >= 0
+        slots, times_us, values = slots[valid], times_us[valid], values[valid]
+    first_us, last_us = (int(times_us.min()), int(times_us.max())) if len(times_us) else (0, 0)
+    points = Points(table, slots, times_us, values, first_us, last_us)
+    return Decoded(points, rejected, rejects, sent.digest())
+
+
+def _times_us(times_ns: NDArray[np.int64], now_us: int) -> TimeColumn:
+    """Return the times in microseconds, now where none was sent."""
+    times_us = times_ns // 1_000
+    times_us[times_ns == 0] = now_us
+    return times_us
+
+
+def _check_times(slots: SlotColumn, times_us: TimeColumn, limits: Limits, now_us: int, faults: Faults) -> SlotColumn:
+    """Return ``slots`` with a fault's code where the time is outside the window."""
+    if not len(times_us):
+        return slots
+    behind = times_us < now_us - limits.behind_us
+    ahead = times_us > now_us + limits.ahead_us
+    checked = slots
+    for outside, reason, words, limit_us in (
+        (behind, "time_too_far_behind", "before", limits.behind_us),
+        (ahead, "time_too_far_ahead", "after", limits.ahead_us),
+    ):
+        if outside.any():
+            text = f"is more than {limit_us // 1_000_000} s {words} the server's time"
+            code = faults.code(Fault("time_unix_nano", reason, text, {}))
+            checked = np.where(outside & (checked >= 0), np.int32(code), checked)
+    return checked
+
+
+def _count_by_reason(codes: SlotColumn, faults: Faults) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+        reason = faults.of(int(code)).reason
+        counts[reason] = counts.get(reason, 0) + int(count)
+    return counts

@@ -1,0 +1,80 @@
+"""``ingestor dev``, what ``make run`` runs: serves, shows, streams, stops; a second run has the first one's rows."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+
+import asyncpg
+
+from support.database import Database
+
+BURST = 20_000
+READY_S = 15.0
+STOP_S = 5.0
+
+
+async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_within_seconds(database: Database) -> None:
+    first = await _run(database)
+    assert "Serving gRPC on 127.0.0.1:" in first
+    assert f"psql '{database.admin_url}'" in first
+    assert re.search(r"points acked +│ +20,000", first)
+    assert "ack p99" in first
+    assert "newest rows of analytics.metrics" in first
+    assert "Streaming this machine's metrics" in first
+    services = await _fetch(database, "SELECT array_agg(DISTINCT service_name) FROM analytics.series")
+    assert isinstance(services, list)
+    assert len(services) == 2
+    before = await _fetch(database, "SELECT count(*) FROM analytics.samples")
+    assert isinstance(before, int)
+    await _run(database)
+    after = await _fetch(database, "SELECT count(*) FROM analytics.samples")
+    assert isinstance(after, int)
+    assert after >= before + BURST
+
+
+async def _run(database: Database) -> str:
+    """Run it until metrics of this machine are stored, press Ctrl-C, and return what it printed."""
+    stored = "SELECT count(*) FROM analytics.metrics WHERE service_name <> 'synthetic' AND time > $1"
+    started = await _fetch(database, "SELECT now()")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ingestor",
+        "dev",
+        "--burst",
+        str(BURST),
+        "--interval",
+        "0.2",
+        env=os.environ
+        | {"INGESTOR_DATABASE_URL": database.admin_url, "INGESTOR_GRPC_PORT": "0", "INGESTOR_HTTP_PORT": "0"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    reading = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
+    try:
+        async with asyncio.timeout(READY_S):
+            while not await _fetch(database, stored, started):
+                assert process.returncode is None, (await reading).decode()
+                await asyncio.sleep(0.1)
+        interrupted = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        code = await asyncio.wait_for(process.wait(), STOP_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert code == 0
+    assert time.monotonic() - interrupted <= STOP_S
+    output: bytes = await reading
+    return output.decode()
+
+
+async def _fetch(database: Database, query: str, *arguments: object) -> object:
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        return await connection.fetchval(query, *arguments)
+    finally:
+        await connection.close()

@@ -1,0 +1,119 @@
+"""Which status each error becomes, and what its details say."""
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from ingestor.api.status import BASE_RETRY_S, DOMAIN, MAX_RETRY_S, refuse, retry_after_s, status_code
+from ingestor.errors import (
+    CommitUnknownError,
+    IngestorError,
+    InvalidRequestError,
+    KeyExpiredError,
+    KeyReusedError,
+    LimitError,
+    PermanentError,
+    TransientError,
+    Violation,
+)
+from ingestor.storage.contract import ErrorClass, FlushError
+
+INVALID = InvalidRequestError([Violation("points[0].value", "value_missing", "must be set")] * 30)
+
+
+class FakeContext:
+    """Keeps what a call was ended with."""
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def set_details(self, details: str) -> None:
+        self.details = details
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, bytes], ...]) -> None:
+        self.status = status_pb2.Status.FromString(dict(metadata)["grpc-status-details-bin"])
+
+    def find(self, kind: type[Message]) -> list[Any]:
+        """Return the details of one type."""
+        found = []
+        for detail in self.status.details:
+            if detail.Is(kind.DESCRIPTOR):
+                message = kind()
+                detail.Unpack(message)
+                found.append(message)
+        return found
+
+
+def _refused(error: IngestorError, drain_s: float = 0.0) -> FakeContext:
+    context = FakeContext()
+    refuse(context, error, drain_s)  # type: ignore[arg-type]
+    return context
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retried"),
+    [
+        (TransientError("full", reason="buffer_full"), grpc.StatusCode.UNAVAILABLE, True),
+        (FlushError("lost", ErrorClass.CONNECTION), grpc.StatusCode.UNAVAILABLE, True),
+        (LimitError("series", reason="new_series_limit"), grpc.StatusCode.RESOURCE_EXHAUSTED, True),
+        (CommitUnknownError("late", reason="commit_unknown"), grpc.StatusCode.DEADLINE_EXCEEDED, False),
+        (KeyExpiredError(), grpc.StatusCode.FAILED_PRECONDITION, False),
+        (KeyReusedError(), grpc.StatusCode.INVALID_ARGUMENT, False),
+        (PermanentError("wide", reason="too_wide"), grpc.StatusCode.INVALID_ARGUMENT, False),
+        (INVALID, grpc.StatusCode.INVALID_ARGUMENT, False),
+    ],
+)
+def test_an_error_becomes_its_status_and_advises_a_retry_only_where_one_may_help(
+    error: TransientError | PermanentError, code: grpc.StatusCode, retried: bool
+) -> None:
+    context = _refused(error)
+    assert (status_code(error), context.code, context.status.code) == (code, code, code.value[0])
+    assert context.details == context.status.message == str(error)
+    assert bool(context.find(error_details_pb2.RetryInfo)) is retried
+    (info,) = context.find(error_details_pb2.ErrorInfo)
+    assert info == error_details_pb2.ErrorInfo(reason=error.reason.upper(), domain=DOMAIN)
+
+
+def test_violations_are_told_by_field_and_reason_a_bounded_number_of_them() -> None:
+    context = _refused(INVALID)
+    (bad,) = context.find(error_details_pb2.BadRequest)
+    one = error_details_pb2.BadRequest.FieldViolation(
+        field="points[0].value", reason="value_missing", description="must be set"
+    )
+    assert len(bad.field_violations) > 10
+    assert all(violation == one for violation in bad.field_violations)
+    assert bad.ByteSize() < 2_200
+
+
+def test_texts_are_cut_so_that_the_status_fits_into_headers() -> None:
+    violation = Violation("f", "r", "\u20ac" * 5_000)
+    context = _refused(InvalidRequestError([violation] * 100))
+    assert len(context.details) == 200
+    assert context.status.ByteSize() < 4_000
+
+
+@pytest.mark.parametrize(
+    ("own_s", "drain_s", "expected_s"),
+    [
+        (None, 0.0, BASE_RETRY_S),
+        (None, 12.0, 12.0),
+        (None, 300.0, MAX_RETRY_S),
+        (5.0, 12.0, 5.0),
+        (0.0, 12.0, BASE_RETRY_S),
+    ],
+)
+def test_the_advised_pause_is_the_errors_own_or_else_that_of_the_drain(
+    own_s: float | None, drain_s: float, expected_s: float
+) -> None:
+    context = _refused(TransientError("full", reason="buffer_full", retry_after_s=own_s), drain_s)
+    (info,) = context.find(error_details_pb2.RetryInfo)
+    assert expected_s * 0.799 <= info.retry_delay.ToMilliseconds() / 1000 <= expected_s * 1.2
+
+
+def test_pauses_are_spread_so_that_clients_do_not_come_back_together() -> None:
+    pauses = [retry_after_s(10.0) for _ in range(200)]
+    assert len(set(pauses)) > 100
+    assert 8.0 <= min(pauses) < 9.0 < 11.0 < max(pauses) <= 12.0
