@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app tests
+TEST_PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format proto proto-release docs lock bench ci clean
@@ -21,7 +22,8 @@ run: .venv/.made ## Run the whole thing here: TimescaleDB, schema, server, real 
 	@exec $(BIN)/ingestor dev
 
 test: .venv/.made ## Run every test that needs no cluster
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone"
+	$(BIN)/pytest -m alone
 
 lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
 	$(BIN)/ruff format --check $(SOURCES)

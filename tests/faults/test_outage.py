@@ -24,6 +24,7 @@ POINTS_PER_REQUEST = 50_000
 """About 1 MiB a message: 64 of them are the 64 MiB that the memory bound is stated for."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_a_minute_without_database_under_load(

@@ -8,6 +8,7 @@ import sys
 import time
 
 import asyncpg
+import pytest
 
 from support.database import Database
 
@@ -16,6 +17,7 @@ READY_S = 15.0
 STOP_S = 5.0
 
 
+@pytest.mark.alone
 async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_within_seconds(database: Database) -> None:
     first = await _run(database)
     assert "Serving gRPC on 127.0.0.1:" in first

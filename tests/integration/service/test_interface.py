@@ -41,6 +41,7 @@ async def test_a_client_of_the_original_four_fields_works_unchanged(database: Da
     assert await fetch_value(database.reader_url, stored, request.timestamp.ToMilliseconds() / 1000)
 
 
+@pytest.mark.alone
 async def test_a_lone_original_client_waits_six_milliseconds_at_the_median(database: Database, tmp_path: Path) -> None:
     request_class, reply_class = original_messages()
     request: Any = request_class(service_name="billing", metric_name="invoices", value=7)
