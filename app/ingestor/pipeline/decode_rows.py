@@ -61,7 +61,7 @@ def _decode_message(raw: bytes, position: int, cache: SeriesCache) -> tuple[int 
         raise InvalidRequestError([Violation(f"points[{position}]", "malformed", text)]) from None
     kind = point.WhichOneof("value")
     if kind is None:
-        identity = describe_identity(point.service_name, point.metric_name, [(x.name, x.value) for x in point.labels])
+        identity = describe_identity(point.service_name, point.metric_name, ((x.name, x.value) for x in point.labels))
         return Fault("value", "value_missing", "must be set", identity), point.time_unix_nano, 0.0
     value = point.double_value if kind == "double_value" else float(point.int_value)
     return cache.resolve_fields(point), point.time_unix_nano, value

@@ -10,9 +10,11 @@ class DrainEstimate:
     def __init__(self, lanes: int) -> None:
         self._lanes = lanes
         self._points_per_s = 0.0
+        self.flushes = 0
 
     def observe(self, points: int, seconds: float) -> None:
         """Note one flush."""
+        self.flushes += 1
         rate = points / max(seconds, 1e-6)
         self._points_per_s += (rate - self._points_per_s) * (_WEIGHT if self._points_per_s else 1.0)
 

@@ -42,7 +42,7 @@ class Flusher:
         self._commit_timeout_s = commit_timeout_s
         self._clock = clock
         self._draining = False
-        self._drain_began = 0.0
+        self._flushes_seen, self._progress_at = 0, 0.0
         self._drain = DrainEstimate(len(writers))
         tools = LaneTools(buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock())
         self._lanes = [Lane(number, writer, tools) for number, writer in enumerate(writers)]
@@ -69,7 +69,7 @@ class Flusher:
     async def drain(self, timeout_s: float) -> None:
         """Wait until nothing is held, ``timeout_s`` at most; with the database away nobody is kept waiting."""
         self._draining = True
-        self._drain_began = self._clock()
+        self._progress_at = self._clock()
         give_up_at = self._clock() + timeout_s
         while self._buffer.points and self._clock() < give_up_at:
             self._end_waits()
@@ -101,9 +101,10 @@ class Flusher:
                 self._settlement.withdraw(held, self._reason(held))
 
     def _database_is_away(self) -> bool:
-        """Tell whether no lane can write, or none has committed in the last seconds of draining: it may hang."""
-        quiet_s = min(self._clock() - self._drain_began, self._health.since_commit_s())
-        return not self._health.up or quiet_s > _HUNG_S
+        """Tell whether no lane can write, or none has stored anything for seconds: the database may hang."""
+        if self._drain.flushes != self._flushes_seen:
+            self._flushes_seen, self._progress_at = self._drain.flushes, self._clock()
+        return not self._health.up or self._clock() - self._progress_at > _HUNG_S
 
     def _reason(self, held: Held) -> IngestorError:
         if held.state is not State.WAITING:

@@ -38,10 +38,6 @@ class DatabaseHealth:
         """Return why no request may be admitted, None where they may."""
         return None if self._up or not self._blocked else next(iter(self._blocked.values()))
 
-    def since_commit_s(self) -> float:
-        """Return how long ago the last commit was, in seconds; infinity before the first."""
-        return float("inf") if self.last_commit_at is None else self._clock() - self.last_commit_at
-
     def check_admission(self) -> None:
         """Refuse while a person must act or the disk is full.
 

@@ -54,7 +54,7 @@ class LaneTools:
 
 @dataclass(slots=True)
 class _Unknown:
-    """A batch whose COMMIT was sent and not answered, and what holds if it succeeded."""
+    """The parts that an unanswered COMMIT would have stored, and how; see ``Lane._remember``."""
 
     helds: list[Held]
     batch: Batch
@@ -176,10 +176,13 @@ class Lane:
         try:
             outcomes = await self._writer.flush(unknown.batch)
         except FlushError as error:
-            if error.if_committed is not None:
-                unknown.if_committed = _merge(error.if_committed, unknown.if_committed)
+            if error.if_committed is not None:  # unknown again: the newer attempt's rows, where it stored any
+                pairs = zip(error.if_committed, unknown.if_committed, strict=True)
+                unknown.if_committed = [now if isinstance(now, Stored) else first for now, first in pairs]
             raise
-        outcomes = _merge(outcomes, unknown.if_committed)
+        # What the ledger calls a duplicate, the first attempt stored.
+        pairs = zip(outcomes, unknown.if_committed, strict=True)
+        outcomes = [first if isinstance(now, Duplicate) else now for now, first in pairs]
         still = [index for index, outcome in enumerate(outcomes) if _open_elsewhere(outcome)]
         ended = [index for index in range(len(outcomes)) if index not in still]
         self._unknown = None
@@ -202,14 +205,6 @@ class Lane:
         self._tools.health.lane_works(self._number, committed=True)
         for held, outcome in zip(helds, outcomes, strict=True):
             self._tools.settlement.settle(held, outcome)
-
-
-def _merge(outcomes: Sequence[Outcome], if_committed: Sequence[Outcome]) -> list[Outcome]:
-    """Return what became of a repeated batch: what the ledger calls a duplicate, the first attempt stored."""
-    return [
-        first if isinstance(now, Duplicate) and isinstance(first, Stored) else now
-        for now, first in zip(outcomes, if_committed, strict=True)
-    ]
 
 
 def _open_elsewhere(outcome: Outcome) -> bool:

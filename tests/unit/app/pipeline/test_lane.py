@@ -73,6 +73,38 @@ def test_a_batch_that_is_too_large_is_halved_until_the_one_request_at_fault_is_a
     run_virtually(scenario())
 
 
+def test_a_request_that_fails_others_with_it_goes_alone_after_two_failures() -> None:
+    class PoisonedWriter(FakeWriter):
+        async def flush(self, batch: Batch) -> Sequence[Outcome]:
+            if any(len(part.points) == 13 for part in batch.parts):
+                self.faults.append(Fault(ErrorClass.RETRY))
+            return await super().flush(batch)
+
+    async def scenario() -> None:
+        writer = PoisonedWriter(FakeDatabase())
+        async with running_pipeline(writer, commit_timeout_s=5.0) as pipeline:
+            waiters = [pipeline.hold(make_held(count)) for count in (5, 13, 5)]
+            outcomes = await asyncio.gather(*waiters)
+            refusal = _error_of(outcomes.pop(1))
+            assert isinstance(refusal, TransientError)
+            assert refusal.reason == "commit_timeout"
+            assert outcomes == [Stored(5)] * 2
+            pipeline.check_accounts()
+
+    run_virtually(scenario())
+
+
+def test_one_request_that_the_database_has_no_memory_for_is_tried_again_and_not_refused() -> None:
+    async def scenario() -> None:
+        writer = FakeWriter(FakeDatabase())
+        writer.faults.extend([Fault(ErrorClass.MEMORY)] * 3)
+        async with running_pipeline(writer) as pipeline:
+            assert await pipeline.hold(make_held(10)) == Stored(10)
+            pipeline.check_accounts()
+
+    run_virtually(scenario())
+
+
 def test_the_second_half_of_a_split_batch_survives_a_connection_lost_in_the_first() -> None:
     async def scenario() -> None:
         writer = FakeWriter(FakeDatabase())

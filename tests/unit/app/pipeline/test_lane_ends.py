@@ -179,3 +179,24 @@ def test_a_caller_whose_commit_is_unknown_is_told_so_when_the_server_stops() -> 
             await draining
 
     run_virtually(scenario())
+
+
+def test_draining_does_not_keep_callers_waiting_for_a_database_that_hangs() -> None:
+    async def scenario() -> None:
+        writer = FakeWriter(FakeDatabase())
+        async with running_pipeline(writer) as pipeline:
+            writer.gate.clear()
+            storing = make_held(10)
+            first = pipeline.hold(storing)
+            await wait_until(lambda: storing.state is State.FLUSHING)
+            second = pipeline.hold(make_held(20))
+            draining = asyncio.create_task(pipeline.flusher.drain(15.0))
+            began = virtual_clock()
+            assert isinstance(_error_of(await first), CommitUnknownError)
+            assert _error_of(await second).reason == "draining"
+            assert virtual_clock() - began < 6.0
+            writer.gate.set()
+            await draining
+            assert pipeline.totals() == {"committed": 10, "refused": 20}
+
+    run_virtually(scenario())
