@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingestor.api.analytics import SERVICE
+from ingestor.commands.foreground import foreground
 from ingestor.commands.local_site import LocalSite, local_site
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
@@ -34,7 +35,9 @@ def dev(
     interval_s: Annotated[float, typer.Option("--interval", help="Seconds between readings of this machine.")] = 5.0,
 ) -> None:
     """Run TimescaleDB, the schema and the server here, and stream this machine's metrics into it."""
-    raise typer.Exit(uvloop.run(_dev(burst, interval_s, Console())))
+    with foreground():
+        code = uvloop.run(_dev(burst, interval_s, Console()))
+    raise typer.Exit(code)
 
 
 async def _dev(burst: int, interval_s: float, console: Console) -> int:
