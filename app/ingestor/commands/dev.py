@@ -110,8 +110,9 @@ async def _show_newest(console: Console, reader_url: str) -> None:
     finally:
         connection.terminate()
     table = Table(title="newest rows of analytics.metrics")
-    for name, width in (("time", 8), ("service_name", 12), ("metric_name", 16), ("value", 9), ("labels", 12)):
-        table.add_column(name, no_wrap=True, min_width=width, justify="right" if name == "value" else "left")
+    for name in ("time", "service_name", "metric_name", "value"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "value" else "left")
+    table.add_column("labels")
     for row in rows:
         time, service, metric, value, labels = row.values()
         table.add_row(f"{time:%H:%M:%S}", service, metric, f"{value:.6g}", labels)
