@@ -1,14 +1,17 @@
 # Every target works on a fresh clone: the first use makes .venv from the pinned, hashed requirements.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := app tests
+SOURCES := app operator tests
 TEST_PROCESSES ?= 4
+# What the image is called; docker-compose.yaml and the chart use the same version.
+IMAGE ?= analytics-ingestor:0.1.0
+IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format proto proto-release docs lock bench ci clean
+.PHONY: help run test compose-test e2e lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.made: requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.12"; exit 1; }
@@ -22,7 +25,7 @@ run: .venv/.made ## Run the whole thing here: TimescaleDB, schema, server, real 
 	@exec $(BIN)/ingestor dev
 
 test: .venv/.made ## Run every test that needs no cluster
-	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone"
+	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
 	$(BIN)/pytest -m alone
 
 lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
@@ -30,6 +33,7 @@ lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against baseline.binpb
 
 format: .venv/.made ## Format the code
@@ -42,8 +46,11 @@ proto: .venv/.made ## Generate app/analytics from proto/
 proto-release: .venv/.made ## Take today's proto/ as what `buf breaking` compares with; at a release only
 	cd proto && ../$(BIN)/buf build -o baseline.binpb
 
+crd: .venv/.made ## Write the CRD of the chart from the operator's models
+	$(BIN)/python -m ingestor_operator.crd >helm/analytics-ingestor/files/crds/ingestors.yaml
+
 docs: .venv/.made ## Write the generated parts of the docs
-	cd tests && ../$(BIN)/python -m support.settings_table
+	cd tests && ../$(BIN)/python -m support.settings_table && ../$(BIN)/python -m support.helm_values
 
 lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 -o requirements.txt pyproject.toml
@@ -51,6 +58,19 @@ lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyp
 
 bench: .venv/.made ## First figures: columns, rows and single calls against the physical limit
 	$(BIN)/ingestor bench
+
+image: ## Build the container image with docker, podman or buildah, the first that answers
+	@for tool in docker podman buildah; do \
+	  if $$tool info >/dev/null 2>&1; then \
+	    exec $$tool build $(IMAGE_OPTIONS) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .; \
+	  fi; \
+	done; echo "Neither docker nor podman nor buildah answers: install one, or start it"; exit 1
+
+compose-test: .venv/.made ## Bring docker-compose.yaml up with podman-compose and prove that points are stored
+	$(BIN)/pytest -m compose tests/compose
+
+e2e: .venv/.made ## Test on the cluster of E2E_CONTEXT, with the images in E2E_IMAGE and E2E_DATABASE_IMAGE
+	$(BIN)/pytest -m e2e -x tests/e2e
 
 ci: lint test ## What CI runs
 

@@ -14,7 +14,7 @@ from ingestor.local import InstanceBusyError, LocalServer
 from ingestor.local.account import prepare_cache, server_account
 from ingestor.local.container import ContainerEngine
 from ingestor.local.database import ensure_database
-from ingestor.local.find import find_or_install
+from ingestor.local.find import first_of, native_sources
 from ingestor.local.installed import Installation
 from ingestor.local.postmaster import kill_all
 from ingestor.local.processes import CommandRunner
@@ -116,9 +116,10 @@ async def start_database_server(cache: Path) -> DatabaseServer:
     """
     account = server_account()
     prepare_cache(cache, account)
-    installation = await find_or_install(cache, account, print)
+    # No container: the tests kill servers.
+    installation = await first_of(native_sources(cache, account, print))
     if isinstance(installation, ContainerEngine):
-        raise TypeError("the tests kill servers, which they cannot do in a container: install TimescaleDB itself")
+        raise TypeError("a native source found a container engine")
     for slot in range(1, SLOTS + 1):
         directory = cache / "instances" / f"test-{slot}-pg{installation.major}"
         server = LocalServer(installation, directory, account)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import signal
 from typing import Annotated
 
@@ -36,12 +37,17 @@ def load(
     seed: Annotated[int, typer.Option(help="Seed of the synthetic values.")] = 1,
     machine: Annotated[bool, typer.Option("--machine", help="Send this machine's metrics until stopped.")] = False,
     interval_s: Annotated[float, typer.Option("--interval", help="Seconds between readings of --machine.")] = 10.0,
-    duration_s: Annotated[float, typer.Option("--duration", help="Seconds after which to stop; 0 never.")] = 0.0,
+    duration_s: Annotated[
+        float, typer.Option("--duration", help="Seconds after which to stop sending; 0 never.")
+    ] = 0.0,
     rate: Annotated[float, typer.Option(help="Synthetic points per second; 0 as fast as it goes.")] = 0.0,
     in_flight: Annotated[int, typer.Option(help="Requests in flight; 0 means 8 for columns, else 64.")] = 0,
     batch: Annotated[int, typer.Option(help="Points per request; 0 means 10,000 for columns, 1,000 for rows.")] = 0,
     give_up_after_s: Annotated[float, typer.Option("--give-up-after", help="Seconds to retry one request.")] = 60.0,
     service_name: Annotated[str, typer.Option(help="Service of the points; else the host's name or synthetic.")] = "",
+    unique: Annotated[
+        bool, typer.Option("--unique", help="End the synthetic points' service in a random suffix of this run.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Send this machine's metrics or synthetic series to an ingestor, and say what became of them.
@@ -65,6 +71,7 @@ def load(
             points_per_request=batch,
             give_up_after_s=give_up_after_s,
             service_name=service_name,
+            run=secrets.token_hex(4) if unique else "",
         )
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from error

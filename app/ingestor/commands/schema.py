@@ -16,6 +16,7 @@ from ingestor.errors import IngestorError
 from ingestor.schema.apply import apply_schema, plan_schema, read_schema
 from ingestor.schema.bootstrap import Roles, bootstrap, bootstrap_sql
 from ingestor.schema.catalog import Catalog
+from ingestor.schema.drop import Dropped, DropPreview, drop_schema, preview_drop
 from ingestor.schema.objects import BOOKKEEPING
 from ingestor.schema.spec import SchemaSpec, format_duration
 from ingestor.schema.steps import HeldError, Plan
@@ -132,6 +133,48 @@ def bootstrap_command(
         return
     _run(bootstrap(admin_url, roles, schema))
     Console(highlight=False).print(f"roles {names.owner}, {names.writer} and {names.reader} are ready")
+
+
+@schema_app.command()
+def drop(
+    database_url: OwnerUrl,
+    schema: SchemaName = "analytics",
+    owner_role: OwnerRole = None,
+    writer_role: WriterRole = None,
+    reader_role: ReaderRole = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Drop; else only say what would go, and exit 1.")] = False,
+) -> None:
+    """Remove what we made, all points included, and nothing else; a second run changes nothing."""
+    spec, roles = _spec(schema, "SeriesTime", "1d"), _roles(schema, owner_role, writer_role, reader_role)
+    preview = _run(preview_drop(database_url, spec, roles=roles))
+    console = Console(highlight=False)
+    if not preview.objects:
+        console.print(f"nothing to do: schema {schema} holds nothing of ours")
+        return
+    if not yes:
+        console.print(_preview_tree(schema, preview))
+        _fail("nothing was dropped; run again with --yes to drop it for good")
+    console.print(_dropped_tree(schema, _run(drop_schema(database_url, spec, roles=roles))))
+
+
+def _preview_tree(schema: str, preview: DropPreview) -> Tree:
+    tree = Tree(f"a drop of schema {schema} removes for good")
+    for table in preview.tables:
+        rows = "rows not counted yet" if table.rows is None else f"about {table.rows:,} rows"
+        tree.add(f"table {escape(table.name)}: {rows}, {table.size_bytes / 2**20:,.1f} MiB")
+    for kind, name in preview.objects:
+        if kind != "table":
+            tree.add(f"{kind} {escape(name)}")
+    return tree
+
+
+def _dropped_tree(schema: str, dropped: Dropped) -> Tree:
+    tree = Tree(f"schema {schema} is dropped" if dropped.schema else f"dropped from schema {schema}, which stays")
+    for kind, name in dropped.objects:
+        tree.add(f"{kind} {escape(name)}")
+    for line in dropped.kept:
+        tree.add(f"[yellow]kept[/] {escape(line)}")
+    return tree
 
 
 def _spec(schema: str, index: str, chunk_interval: str) -> SchemaSpec:

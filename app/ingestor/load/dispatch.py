@@ -8,7 +8,7 @@ from typing import Protocol
 from ingestor.load.clock import Clock
 from ingestor.load.encode import Request
 from ingestor.load.feeds import DueRequest
-from ingestor.load.sender import OnRetry, Outcome
+from ingestor.load.sender import OnRetry, Outcome, Verdict
 from ingestor.load.totals import Totals
 
 
@@ -38,6 +38,7 @@ class Dispatcher:
 
         Once ``stop`` is set nothing more is sent, and what is in flight has ``drain_s`` seconds to end.
         """
+        self._totals.pauses.mark(self._clock.monotonic_s())
         async with asyncio.TaskGroup() as group:
             producing = group.create_task(self._produce(feed, group, duration_s))
             stopping = group.create_task(stop.wait())
@@ -48,6 +49,7 @@ class Dispatcher:
                 await asyncio.wait({producing, *self._in_flight}, timeout=self._drain_s)
                 for task in self._in_flight:
                     task.cancel()
+        self._totals.pauses.mark(self._clock.monotonic_s())
 
     async def _produce(
         self, feed: AsyncGenerator[DueRequest, None], group: asyncio.TaskGroup, duration_s: float | None
@@ -72,7 +74,10 @@ class Dispatcher:
         try:
             outcome = await self._sender.send(request, self._totals.retried)
             ended = True
-            self._totals.settle(request.points, outcome, self._clock.monotonic_s() - due_s)
+            now_s = self._clock.monotonic_s()
+            self._totals.settle(request.points, outcome, now_s - due_s)
+            if outcome.verdict is Verdict.ACKED:
+                self._totals.pauses.mark(now_s)
         finally:
             if not ended:
                 self._totals.unanswered_points += request.points

@@ -35,7 +35,8 @@ class LoadOptions:
 
     ``rate`` is in points per second and concerns synthetic points, 0 means as fast as the server answers;
     ``duration_s`` bounds the whole run, 0 means no bound; ``in_flight`` and ``points_per_request`` of 0 mean what
-    suits the form. ``service_name`` empty: the host's name for machine metrics, ``synthetic`` for the others.
+    suits the form. ``service_name`` empty: the host's name for machine metrics, ``synthetic`` for the others, whose
+    name ends in ``run`` where that is given, so that a run's points can be told from another's.
     ``drain_s`` is how long an interrupted run waits for what is in flight.
 
     Raises:
@@ -56,6 +57,7 @@ class LoadOptions:
     points_per_request: int = 0
     give_up_after_s: float = 60.0
     service_name: str = ""
+    run: str = ""
     drain_s: float = 5.0
 
     def __post_init__(self) -> None:
@@ -70,10 +72,10 @@ class LoadOptions:
         if self.form is Form.SINGLE and self.points_per_request > 1:
             raise ConfigurationError("--batch is for columns and rows: single sends one point per request")
         if self.steps * STEP_S > OLDEST_S:
-            least = -(-self.points * STEP_S // OLDEST_S)
+            least, most = -(-self.points * STEP_S // OLDEST_S), self.series * (OLDEST_S // STEP_S)
             raise ConfigurationError(
                 f"{self.points} points over {self.series} series reach more than 30 days back, and the server "
-                f"takes 31: use --series {least} or more"
+                f"takes 31: use --series {least} or more, or --points {most} or fewer"
             )
 
     @property
@@ -99,4 +101,5 @@ class LoadOptions:
     @property
     def synthetic_service(self) -> str:
         """Return the service name of synthetic series."""
-        return self.service_name or "synthetic"
+        name = self.service_name or "synthetic"
+        return f"{name}-{self.run}" if self.run else name

@@ -12,9 +12,13 @@ _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 
 @dataclass(frozen=True, slots=True)
 class PhaseReport:
-    """One phase, ``synthetic`` or ``machine``, and how long it took until its last answer."""
+    """One phase, ``synthetic`` or ``machine``, and how long it took until its last answer.
+
+    ``service_name`` is that of all its points, by which they can be counted in the database.
+    """
 
     name: str
+    service_name: str
     elapsed_s: float
     totals: Totals
 
@@ -31,10 +35,16 @@ class PhaseReport:
         return {name: None if value is None else round(value * 1000, 3) for name, value in seconds.items()}
 
     def as_json(self) -> dict[str, object]:
-        """Return the phase ready for JSON; counts are points where the name says nothing else."""
+        """Return the phase ready for JSON; counts are points where the name says nothing else.
+
+        Stored, with acks of commits, are ``points_acked`` at least (which contain ``points_duplicate``), at most that,
+        ``points_given_up`` and ``points_unanswered``, whose fate is unknown; ``points_sent`` is the sum of these
+        three, ``points_rejected`` and ``points_refused``.
+        """
         totals = self.totals
         return {
             "phase": self.name,
+            "service_name": self.service_name,
             "elapsed_s": round(self.elapsed_s, 3),
             "points_per_s": round(self.points_per_s, 1),
             "points_sent": totals.sent_points,
@@ -50,6 +60,7 @@ class PhaseReport:
             "given_up": _failures_json(totals.given_up),
             "first_rejection": totals.first_rejection,
             "ack_ms": self.ack_ms(),
+            "longest_pause_s": round(totals.pauses.longest_s, 3),
         }
 
 
@@ -110,6 +121,7 @@ def _cells(phase: PhaseReport) -> dict[str, str]:
     }
     for name, milliseconds in phase.ack_ms().items():
         cells[f"ack {name.replace('_', '.')}, ms"] = "–" if milliseconds is None else f"{milliseconds:,.1f}"
+    cells["longest pause between acks, s"] = f"{totals.pauses.longest_s:,.2f}"
     cells["retries"] = f"{totals.retries:,}"
     cells["points refused"] = f"{totals.refused_points:,}"
     for status, failure in totals.refused.items():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -15,6 +16,16 @@ from ingestor.load.sender import Sender
 from ingestor.load.totals import Totals
 
 Feed = Callable[[LoadOptions, Clock], AsyncGenerator[DueRequest, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """One kind of points; ``total_points`` is None where there is no end."""
+
+    name: str
+    service_name: str
+    feed: Feed
+    total_points: int | None
 
 
 async def run_load(
@@ -34,17 +45,17 @@ async def run_load(
     end_s = clock.monotonic_s() + options.duration_s if options.duration_s else None
     phases: list[PhaseReport] = []
     async with _sender(options, clock) as sender:
-        for name, feed, total_points in _planned(options):
+        for phase in _planned(options):
             if stop.is_set() or (end_s is not None and clock.monotonic_s() >= end_s):
                 break
             totals = Totals()
-            requests = feed(options, clock)
+            requests = phase.feed(options, clock)
             start_s = clock.monotonic_s()
-            async with show_progress(console, name, total_points, totals, clock):
+            async with show_progress(console, phase.name, phase.total_points, totals, clock):
                 dispatcher = Dispatcher(sender, totals, slots=options.slots, drain_s=options.drain_s, clock=clock)
                 left_s = None if end_s is None else end_s - start_s
                 await dispatcher.run(requests, stop, left_s)
-            phases.append(PhaseReport(name, clock.monotonic_s() - start_s, totals))
+            phases.append(PhaseReport(phase.name, phase.service_name, clock.monotonic_s() - start_s, totals))
     return LoadReport(tuple(phases), interrupted=stop.is_set())
 
 
@@ -52,10 +63,10 @@ def _sender(options: LoadOptions, clock: Clock) -> Sender:
     return Sender(options.target, in_flight=options.slots, give_up_after_s=options.give_up_after_s, clock=clock)
 
 
-def _planned(options: LoadOptions) -> list[tuple[str, Feed, int | None]]:
-    planned: list[tuple[str, Feed, int | None]] = []
+def _planned(options: LoadOptions) -> list[_Phase]:
+    planned = []
     if options.points:
-        planned.append(("synthetic", synthetic_feed, options.points))
+        planned.append(_Phase("synthetic", options.synthetic_service, synthetic_feed, options.points))
     if options.machine:
-        planned.append(("machine", machine_feed, None))
+        planned.append(_Phase("machine", options.machine_service, machine_feed, None))
     return planned

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ingestor.load.histogram import LatencyHistogram
+from ingestor.load.pauses import Pauses
 from ingestor.load.sender import Outcome, Verdict
 
 
@@ -35,6 +36,7 @@ class Totals:
     first_rejection: str = ""
     last_trouble: str = ""
     latencies: LatencyHistogram = field(default_factory=LatencyHistogram)
+    pauses: Pauses = field(default_factory=Pauses)
 
     @property
     def refused_points(self) -> int:

@@ -30,15 +30,17 @@ async def find_or_install(cache: Path, account: Account, say: Say) -> Installati
 
 def sources(cache: Path, account: Account, say: Say) -> list[Source]:
     """Return the ways to a TimescaleDB, in the order in which they are tried."""
+    installed, debian = native_sources(cache, account, say)
+    return [installed, lambda: find_engine(CommandRunner(current_account())), debian]
+
+
+def native_sources(cache: Path, account: Account, say: Say) -> list[Source]:
+    """Return the ways to programs that run on this machine itself and may be killed."""
 
     async def installed() -> Installation:
         return await find_installed(await asyncio.to_thread(usual_bin_dirs), CommandRunner(account))
 
-    return [
-        installed,
-        lambda: find_engine(CommandRunner(current_account())),
-        DebianPackages(cache, account, say).find,
-    ]
+    return [installed, DebianPackages(cache, account, say).find]
 
 
 async def first_of(ways: Sequence[Source]) -> Installation | ContainerEngine:

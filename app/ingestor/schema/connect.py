@@ -12,19 +12,25 @@ import asyncpg
 
 from ingestor.errors import IngestorError
 from ingestor.schema.faults import (
+    AuthenticationFailedError,
+    DatabaseMissingError,
     DatabaseRefusedError,
     DatabaseUnavailableError,
     LockBusyError,
     RightsMissingError,
     SchemaError,
     StepTimeoutError,
+    TlsFailedError,
 )
+from ingestor.schema.tls import explain_files, explain_handshake
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 2.0
+
+INVALID_URL = "the database URL is not valid; write postgresql://user:password@host:5432/database, percent-encoded"
 
 _AWAY_STATES = re.compile(r"08...|57P0.|53300|58...")
 _LOCK_STATES = frozenset({"55P03", "40P01", "40001", "55006"})
@@ -47,7 +53,7 @@ async def connected(url: str, application: str, settings: dict[str, str] | None 
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached, is starting, or went away meanwhile.
-        DatabaseRefusedError: the URL, the password or the database's name is wrong.
+        DatabaseRefusedError: the URL, the password, the database's name or a certificate is wrong; see its subclasses.
         IngestorError: what ``explain`` makes of any other error of the database inside the block.
     """
     connection = await _open(url, {"application_name": application, "search_path": "pg_catalog", **(settings or {})})
@@ -75,18 +81,26 @@ def explain(error: BaseException, place: str) -> IngestorError:
     state = getattr(error, "sqlstate", None) or ""
     text = _first_line(error)
     if isinstance(error, asyncpg.InvalidPasswordError) or state.startswith("28"):
-        return DatabaseRefusedError(f"{place} refuses this user: {text}; check user, password and pg_hba.conf")
+        return AuthenticationFailedError(f"{place} refuses this user: {text}; check user, password and pg_hba.conf")
     if state == "3D000":
-        return DatabaseRefusedError(f"{place}: {text}; create it, or correct the URL")
+        return DatabaseMissingError(f"{place}: {text}; create it, or correct the URL")
     if state in _LOCK_STATES:
         return LockBusyError(f"{place}: {text}; a long transaction is in the way, try again later")
     if state == "57014":
         return StepTimeoutError(f"{place}: {text}; try again at a quieter time")
     if state == "42501":
         return RightsMissingError(f"{place}: {text}; connect as the schema's owner, or run `ingestor schema bootstrap`")
+    if trouble := explain_handshake(error):
+        return TlsFailedError(f"{place}: {trouble}")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
         return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+
+
+def says_no_user(error: BaseException) -> bool:
+    """Tell whether connecting failed for want of a user: none is given, and the machine has no name for ours."""
+    # getpass's errors, before and since Python 3.13.
+    return isinstance(error, KeyError) or (isinstance(error, OSError) and "No username set" in str(error))
 
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:
@@ -96,11 +110,15 @@ async def _open(url: str, settings: dict[str, str]) -> Connection:
         return await asyncpg.connect(
             url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
         )
-    except (asyncpg.ClientConfigurationError, ValueError):
-        # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-        message = "the database URL is not valid; write postgresql://user:password@host:5432/database, percent-encoded"
-        raise DatabaseRefusedError(message) from None
-    except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
+    except (asyncpg.PostgresError, ValueError, KeyError, *CONNECTION_FAILURES) as error:
+        if says_no_user(error):
+            text = f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER"
+            raise AuthenticationFailedError(text) from error
+        if trouble := explain_handshake(error) or explain_files(error, url):
+            raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
+        if isinstance(error, ValueError):  # an error of verification is one too
+            # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
+            raise DatabaseRefusedError(INVALID_URL) from None
         raise explain(error, place_of(url)) from error
 
 

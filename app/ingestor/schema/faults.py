@@ -40,9 +40,27 @@ class SchemaError(PermanentError):
 
 
 class DatabaseRefusedError(SchemaError):
-    """The address, the database's name or the password is wrong."""
+    """What the URL or the environment says of the database is wrong; subclasses say what."""
 
     default_reason = "database_refused"
+
+
+class AuthenticationFailedError(DatabaseRefusedError):
+    """The role or its password is wrong, or the server takes no such connection."""
+
+    default_reason = "authentication_failed"
+
+
+class DatabaseMissingError(DatabaseRefusedError):
+    """The server has no database of this name."""
+
+    default_reason = "database_missing"
+
+
+class TlsFailedError(DatabaseRefusedError):
+    """Client and server do not agree on TLS: a certificate, its name, its issuer, or none at all."""
+
+    default_reason = "tls_failed"
 
 
 class RightsMissingError(SchemaError):
@@ -67,6 +85,12 @@ class ConflictError(SchemaError):
     """An object of a name that we need is not ours; it is left alone."""
 
     default_reason = "object_conflict"
+
+
+class DependedOnError(SchemaError):
+    """Something that is not ours rests on an object of ours, so that dropping it would take that along."""
+
+    default_reason = "object_depended_on"
 
 
 class DamagedError(SchemaError):

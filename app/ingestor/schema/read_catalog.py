@@ -30,6 +30,12 @@ async def read_catalog(connection: Connection, schema: str, roles: Roles) -> Cat
     return catalog
 
 
+async def read_sizes(connection: Connection, schema: str, tables: list[str]) -> tuple[tuple[str, int | None, int], ...]:
+    """Return name, rows and bytes of each of ``tables``, largest first; rows are an estimate, None without one."""
+    rows = await connection.fetch(read_sql("catalog", "sizes.sql"), schema, tables)
+    return tuple((row["name"], None if row["uncounted"] else row["rows"], row["bytes"]) for row in rows)
+
+
 async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
     role_names = [roles.owner, roles.writer, roles.reader]
     row = await connection.fetchrow(read_sql("catalog", "server.sql"), schema, role_names, roles.owner)

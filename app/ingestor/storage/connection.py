@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from ingestor.schema.connect import says_no_user
+from ingestor.schema.tls import explain_files, explain_handshake
 from ingestor.storage.contract import ErrorClass, FlushError
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
@@ -48,10 +50,18 @@ async def open_connection(url: str, schema: str) -> Connection:
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings=_SERVER_SETTINGS | {"search_path": schema},
         )
-    except (ValueError, AttributeError) as error:  # asyncpg's on an unusable DSN; their text may hold the password
-        raise FlushError("can't connect: the database URL is malformed", ErrorClass.SCHEMA) from error
-    except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-        raise FlushError(f"can't connect: {describe(error)}", classify(error)) from error
+    except (asyncpg.PostgresError, ValueError, AttributeError, KeyError, *CONNECTION_ERRORS) as error:
+        raise _explain_connecting(error, url) from error
+
+
+def _explain_connecting(error: Exception, url: str) -> FlushError:
+    if trouble := explain_handshake(error) or explain_files(error, url):
+        return FlushError(f"can't connect: {trouble}", ErrorClass.SCHEMA)
+    if says_no_user(error):
+        return FlushError("can't connect: neither the database URL nor PGUSER names a user", ErrorClass.SCHEMA)
+    if isinstance(error, ValueError | AttributeError):  # an unusable DSN; the text may hold the password
+        return FlushError("can't connect: the database URL is malformed", ErrorClass.SCHEMA)
+    return FlushError(f"can't connect: {describe(error)}", classify(error))
 
 
 def describe(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -54,6 +55,25 @@ async def test_an_interrupt_ends_in_order(fake: FakeIngestor, number: signal.Sig
     report = json.loads(output)
     assert (code, report["interrupted"]) == (0, True), errors
     assert report["phases"][0]["points_acked"] == len(fake.points)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_burst_waits_for_its_answers_and_reports_them(
+    fake: FakeIngestor, number: signal.Signals
+) -> None:
+    fake.delay_s = 0.3
+    synthetic = ("--form", "rows", "--points", "100000000", "--rate", "1000", "--batch", "10", "--unique")
+    process = await start("--target", fake.target, *synthetic, "--duration", "60", "--json")
+    await fake.until_attempts(30)
+    process.send_signal(number)
+    code, output, errors = await finish(process)
+    report = json.loads(output)
+    (phase,) = report["phases"]
+    assert (code, report["interrupted"]) == (0, True), errors
+    assert phase["points_sent"] == phase["points_acked"] == len(fake.points)
+    assert phase["points_unanswered"] == 0
+    assert {point.service_name for point in fake.points} == {phase["service_name"]}
+    assert re.fullmatch("synthetic-[0-9a-f]{8}", phase["service_name"])
 
 
 async def test_a_second_interrupt_does_not_wait(fake: FakeIngestor) -> None:

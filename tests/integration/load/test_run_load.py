@@ -58,6 +58,35 @@ async def test_a_rate_is_kept(fake: FakeIngestor) -> None:
     assert 0.35 < report.phases[0].elapsed_s < 2.0
 
 
+async def test_when_time_is_up_every_request_is_answered_and_counted(fake: FakeIngestor) -> None:
+    fake.delay_s = 0.15
+    options = LoadOptions(
+        target=fake.target,
+        form=Form.ROWS,
+        points=100_000_000,
+        series=10_000,
+        points_per_request=10,
+        rate=2_000,
+        duration_s=0.6,
+        run="1f",
+    )
+    report = await run_load(options)
+    (phase,) = report.phases
+    assert not report.interrupted
+    assert 0.6 <= phase.elapsed_s < 2.0
+    assert phase.totals.sent_points == phase.totals.acked_points == len(fake.points) > 100
+    assert {point.service_name for point in fake.points} == {phase.service_name} == {"synthetic-1f"}
+
+
+async def test_an_outage_shows_as_the_longest_pause(fake: FakeIngestor) -> None:
+    fake.fail_next(*[Fault(retry_after_s=0.8)] * 4)
+    options = LoadOptions(target=fake.target, points=400, series=10, points_per_request=10, rate=1_000, in_flight=4)
+    report = await run_load(options)
+    (phase,) = report.phases
+    assert phase.totals.acked_points == 400
+    assert 0.8 <= phase.totals.pauses.longest_s < 2.0
+
+
 async def test_a_burst_comes_before_the_machines_metrics(fake: FakeIngestor) -> None:
     options = LoadOptions(
         target=fake.target, points=100, series=10, machine=True, interval_s=0.05, duration_s=0.6, service_name="here"

@@ -140,3 +140,40 @@ async def test_a_bug_in_the_feed_is_not_taken_for_the_end() -> None:
     sender.answering.set()
     with pytest.raises(ExceptionGroup):
         await dispatcher(sender, Totals(), 2).run(broken(), asyncio.Event(), 60.0)
+
+
+class ScriptedSender:
+    """Ends each request as told: after how long by the clock, and how."""
+
+    def __init__(self, clock: SkippingClock, *ends: tuple[float, Outcome]) -> None:
+        self.clock, self.ends = clock, list(ends)
+
+    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
+        took_s, outcome = self.ends.pop(0)
+        self.clock.now_s += took_s
+        return outcome
+
+
+LOST = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("ends", "longest_s"),
+    [
+        ([], 0.0),
+        ([(1.0, ACKED), (4.0, ACKED), (2.0, ACKED)], 4.0),
+        ([(5.0, ACKED), (1.0, ACKED)], 5.0),
+        ([(1.0, ACKED), (3.0, LOST), (2.0, ACKED), (1.0, LOST)], 5.0),
+        ([(1.0, ACKED), (3.0, LOST), (2.0, LOST)], 5.0),
+        ([(3.0, LOST), (2.0, LOST)], 5.0),
+    ],
+)
+async def test_the_longest_pause_is_between_acknowledgements_start_and_end(
+    ends: list[tuple[float, Outcome]], longest_s: float
+) -> None:
+    clock, totals = SkippingClock(), Totals()
+    clock.now_s = 100.0
+    sender = ScriptedSender(clock, *ends)
+    dispatched = Dispatcher(sender, totals, slots=1, drain_s=5.0, clock=clock)
+    await dispatched.run(feed(len(ends)), asyncio.Event(), None)
+    assert totals.pauses.longest_s == pytest.approx(longest_s)

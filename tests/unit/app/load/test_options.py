@@ -21,7 +21,7 @@ from ingestor.load.options import Form, LoadOptions
         ({"interval_s": 0.0}, "--interval"),
         ({"give_up_after_s": 0.0}, "--give-up-after"),
         ({"form": Form.SINGLE, "points_per_request": 2}, "--batch"),
-        ({"points": 1_000_000, "series": 1}, "--series 4"),
+        ({"points": 1_000_000, "series": 1}, "--series 4 or more, or --points 259200 or fewer"),
     ],
 )
 def test_wrong_options_are_refused_by_name(wrong: dict[str, Any], named: str) -> None:
@@ -31,6 +31,20 @@ def test_wrong_options_are_refused_by_name(wrong: dict[str, Any], named: str) ->
 
 def test_the_advised_number_of_series_is_taken() -> None:
     assert LoadOptions(points=1_000_000, series=4).steps == 250_000
+
+
+def test_ten_thousand_series_take_points_for_days() -> None:
+    most = 30 * 86_400 // 10 * 10_000
+    assert LoadOptions(points=most).points == 2_592_000_000
+    with pytest.raises(ConfigurationError, match=f"--points {most} or fewer"):
+        LoadOptions(points=most + 1)
+
+
+def test_a_run_names_its_synthetic_service_only() -> None:
+    options = LoadOptions(machine=True, service_name="here", run="1f")
+    assert (options.synthetic_service, options.machine_service) == ("here-1f", "here")
+    assert LoadOptions(run="1f").synthetic_service == "synthetic-1f"
+    assert LoadOptions().synthetic_service == "synthetic"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def phase(*outcomes: Outcome) -> PhaseReport:
     for outcome in outcomes:
         totals.sent_points += 10
         totals.settle(10, outcome, 0.25)
-    return PhaseReport("synthetic", 2.0, totals)
+    for moment_s in (5.0, 5.5, 6.75):
+        totals.pauses.mark(moment_s)
+    return PhaseReport("synthetic", "here", 2.0, totals)
 
 
 def test_every_sent_point_is_counted_once() -> None:
@@ -51,13 +53,13 @@ def test_the_exit_code_says_whether_points_were_lost(
 
 
 def test_the_table_shows_phases_side_by_side_and_the_servers_words() -> None:
-    report = LoadReport((phase(ACKED, REFUSED), PhaseReport("machine", 1.0, Totals())))
+    report = LoadReport((phase(ACKED, REFUSED), PhaseReport("machine", "host", 1.0, Totals())))
     console = Console(file=io.StringIO(), width=120)
     console.print(report.table())
     for line in report.remarks():
         console.print(line)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for expected in ("synthetic", "machine", "INVALID_ARGUMENT", "no [name]", "[late]", "250.0", "–"):
+    for expected in ("synthetic", "machine", "INVALID_ARGUMENT", "no [name]", "[late]", "250.0", "1.25", "–"):
         assert expected in text
 
 
@@ -66,4 +68,16 @@ def test_json_carries_the_same_numbers() -> None:
     (synthetic,) = report["phases"]
     assert synthetic["points_per_s"] == 4.0
     assert synthetic["ack_ms"]["p99_9"] == 250.0
+    assert (synthetic["service_name"], synthetic["longest_pause_s"]) == ("here", 1.25)
     assert synthetic["given_up"] == {"UNAVAILABLE": {"points": 10, "requests": 1, "message": "database away"}}
+
+
+def test_json_says_how_many_points_are_stored() -> None:
+    totals = phase(ACKED, REPEATED, REFUSED, GIVEN_UP).totals
+    totals.sent_points += 10
+    totals.unanswered_points += 10
+    counts = PhaseReport("synthetic", "here", 1.0, totals).as_json()
+    ends = ("acked", "rejected", "refused", "given_up", "unanswered")
+    assert [counts[f"points_{end}"] for end in ends] == [18, 2, 10, 10, 10]
+    assert counts["points_sent"] == 50
+    assert (counts["points_duplicate"], counts["retries"]) == (10, 0)

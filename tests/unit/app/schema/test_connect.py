@@ -1,12 +1,13 @@
 """Errors of the database in words, and no secrets in them."""
 
 import socket
+import ssl
 
 import asyncpg
 import pytest
 
 from ingestor.errors import PermanentError, TransientError
-from ingestor.schema.connect import explain, place_of
+from ingestor.schema.connect import explain, place_of, says_no_user
 from ingestor.schema.preflight import inspect
 
 
@@ -28,8 +29,17 @@ def test_a_place_never_shows_the_password(url: str, place: str) -> None:
 @pytest.mark.parametrize(
     ("error", "reason", "kind"),
     [
-        (asyncpg.InvalidPasswordError("wrong"), "database_refused", PermanentError),
-        (asyncpg.InvalidCatalogNameError("no"), "database_refused", PermanentError),
+        (asyncpg.InvalidPasswordError("wrong"), "authentication_failed", PermanentError),
+        (
+            asyncpg.InvalidAuthorizationSpecificationError("no pg_hba.conf entry"),
+            "authentication_failed",
+            PermanentError,
+        ),
+        (asyncpg.InvalidCatalogNameError("no"), "database_missing", PermanentError),
+        (ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]"), "tls_failed", PermanentError),
+        (ssl.SSLError(1, "[SSL: TLSV1_ALERT_PROTOCOL_VERSION]"), "tls_failed", PermanentError),
+        (ConnectionError('PostgreSQL server at "db:5432" rejected SSL upgrade'), "tls_failed", PermanentError),
+        (ssl.SSLEOFError(8, "EOF occurred"), "database_unavailable", TransientError),
         (asyncpg.InsufficientPrivilegeError("no"), "rights_missing", PermanentError),
         (asyncpg.LockNotAvailableError("no"), "lock_busy", TransientError),
         (asyncpg.DeadlockDetectedError("no"), "lock_busy", TransientError),
@@ -52,6 +62,18 @@ def test_every_error_has_its_kind_and_its_reason(
     assert isinstance(explained, kind)
     assert explained.reason == reason
     assert str(explained).startswith("db/metrics")
+
+
+@pytest.mark.parametrize(
+    ("error", "missing"),
+    [
+        (KeyError("getpwuid(): uid not found: 65532"), True),  # Python 3.11 and 3.12
+        (OSError("No username set in the environment"), True),  # 3.13 and later
+        (ConnectionRefusedError(111, "refused"), False),
+    ],
+)
+def test_a_missing_user_is_told_from_a_missing_server(error: Exception, missing: bool) -> None:
+    assert says_no_user(error) is missing
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "postgresql://me:se/cret@db:x/y", "mysql://me:cret@db/y"])

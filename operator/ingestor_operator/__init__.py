@@ -1,0 +1,1 @@
+"""One object owns the pods that ingest and the schema that they write to."""

@@ -1,0 +1,31 @@
+"""How many database connections a pod may hold. Pure."""
+
+from ingestor_operator.errors import BlockedError
+
+MOST_PER_POD = 4
+"""More lanes do not make a process faster: it uses one core."""
+RESERVED = 3
+"""For the operator, and for the people who look what is wrong."""
+SURGE = 1
+
+
+def connections_per_pod(max_connections: int, most_replicas: int) -> int:
+    """Return the connections of each pod, so that all together never exceed the bound.
+
+    A rollout doubles the pods, because old ones hold theirs until they have flushed.
+
+    Raises:
+        BlockedError: not even one connection a pod fits; the text has the numbers.
+
+    Source: DESIGN, section 8, "Rules".
+    """
+    pods = 2 * most_replicas + SURGE
+    fitting = (max_connections - RESERVED) // pods
+    if fitting < 1:
+        needed = pods + RESERVED
+        text = (
+            f"spec.database.maxConnections is {max_connections}, but {most_replicas} pods need {needed}: one for each"
+            f" of {pods} pods during a rollout, and {RESERVED} in reserve; raise it, or lower the most replicas"
+        )
+        raise BlockedError("TooFewConnections", text)
+    return min(MOST_PER_POD, fitting)

@@ -1,0 +1,84 @@
+"""From a Secret to a connection URL, role names and a hash. Pure; nothing here is ever logged."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from ingestor_operator.errors import BlockedError
+from ingestor_operator.manifests.environment import PUBLIC_AUTHORITIES, SSL_MODES
+from ingestor_operator.resource.database import Database
+
+DEFAULT_PORT = 5432
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to connect as one role; ``digest`` changes when the Secret does."""
+
+    url: str = field(repr=False)
+    role: str
+    port: int
+    digest: str
+    has_uri: bool
+
+
+def read_credentials(secret: Mapping[str, Any] | None, name: str, database: Database, ca_file: str = "") -> Credentials:
+    """Return what a Secret says, for the database of the spec.
+
+    ``ca_file`` holds the authorities to trust, empty for the public ones.
+
+    Raises:
+        BlockedError: the Secret, or a key in it, is missing or unusable.
+    """
+    if secret is None:
+        raise BlockedError("SecretNotFound", f"there is no Secret {name}; create it")
+    data = _decode(secret.get("data") or {}, name)
+    digest = hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()[:16]
+    if database.host is None:
+        return _from_uri(data, name, database, ca_file, digest)
+    user, password = _value(data, "username", name), _value(data, "password", name)
+    host = f"[{database.host}]" if ":" in database.host else database.host
+    address = f"{host}:{database.port}/{quote(database.name or '', safe='')}"
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    url = f"postgresql://{login}@{address}?{urlencode(_tls(database, ca_file))}"
+    return Credentials(url, user, database.port, digest, has_uri=False)
+
+
+def _from_uri(data: dict[str, str], name: str, database: Database, ca_file: str, digest: str) -> Credentials:
+    uri = _value(data, "uri", name)
+    try:
+        parts = urlsplit(uri)
+        user, port = unquote(parts.username or ""), parts.port or DEFAULT_PORT
+    except ValueError:
+        user, port, parts = "", DEFAULT_PORT, urlsplit("")
+    if parts.scheme not in ("postgresql", "postgres") or not user:
+        text = f"uri in Secret {name} is not valid: write postgresql://user:password@host:5432/database"
+        raise BlockedError("SecretInvalid", f"{text}, percent-encoded")
+    # What the URI says of TLS counts, as it does in libpq; what it leaves out comes from the spec.
+    missing = {key: value for key, value in _tls(database, ca_file).items() if f"{key}=" not in parts.query}
+    query = "&".join(part for part in (parts.query, urlencode(missing)) if part)
+    return Credentials(parts._replace(query=query).geturl(), user, port, digest, has_uri=True)
+
+
+def _tls(database: Database, ca_file: str) -> dict[str, str]:
+    mode = SSL_MODES[database.tls.mode]
+    if database.tls.mode != "VerifyFull":
+        return {"sslmode": mode}
+    return {"sslmode": mode, "sslrootcert": ca_file or PUBLIC_AUTHORITIES}
+
+
+def _decode(data: Mapping[str, str], name: str) -> dict[str, str]:
+    try:
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+    except (binascii.Error, UnicodeDecodeError):
+        raise BlockedError("SecretInvalid", f"Secret {name} holds a value that is no text") from None
+
+
+def _value(data: Mapping[str, str], key: str, name: str) -> str:
+    if not data.get(key):
+        raise BlockedError("SecretInvalid", f"Secret {name} has no {key}; add it")
+    return data[key]

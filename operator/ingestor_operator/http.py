@@ -1,0 +1,48 @@
+"""``/metrics`` for Prometheus and ``/healthz`` for the kubelet."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from ingestor_operator.errors import ConfigurationError
+
+
+class HttpServer:
+    """The endpoints and their listener; ``faults`` returns what keeps the operator from working, empty if nothing."""
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, faults: Callable[[], list[str]]) -> None:
+        self._host = host
+        self._wanted_port = port
+        self._registry = registry
+        self._faults = faults
+        app = web.Application()
+        app.add_routes([web.get("/metrics", self._metrics), web.get("/healthz", self._healthz)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: the port is taken.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._wanted_port).start()
+        except OSError as error:
+            text = f"can't listen on {self._host}:{self._wanted_port}: is the port taken?"
+            raise ConfigurationError(f"{text} set INGESTOR_OPERATOR_HTTP_PORT") from error
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close the listener."""
+        await self._runner.cleanup()
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        faults = self._faults()
+        return web.Response(text="; ".join(faults) + "\n", status=503) if faults else web.Response(text="ok\n")

@@ -1,0 +1,220 @@
+"""One pass over one Ingestor: look, act, say how it is. Idempotent; a pass over a converged object writes nothing."""
+
+import asyncio
+from dataclasses import dataclass
+from time import perf_counter
+
+from ingestor_operator.access import AccessReader
+from ingestor_operator.budget import connections_per_pod
+from ingestor_operator.cache import Cache
+from ingestor_operator.children import ChildWriter
+from ingestor_operator.cluster import Cluster
+from ingestor_operator.conditions.ingesting import judge_ingesting
+from ingestor_operator.conditions.standing import View
+from ingestor_operator.conditions.summary import judge_ready
+from ingestor_operator.conditions.verdict import Verdict, failed, unknown
+from ingestor_operator.conditions.workload import read_workload
+from ingestor_operator.database import SchemaVerdict
+from ingestor_operator.errors import BlockedError, InvalidSpecError, RefusedError
+from ingestor_operator.manifests.children import DEPLOYMENTS, build_children
+from ingestor_operator.manifests.deployment import TEMPLATE_ANNOTATION
+from ingestor_operator.manifests.facts import Facts, Manifest, digest, selector
+from ingestor_operator.metrics import Metrics
+from ingestor_operator.pods import PodWatcher
+from ingestor_operator.queue import Key
+from ingestor_operator.reporter import Reporter, endpoints
+from ingestor_operator.resource.ingestor import FINALIZER, Ingestor, IngestorSpec
+from ingestor_operator.schema_keeper import SchemaKeeper
+from ingestor_operator.sharing import Sharing
+from ingestor_operator.teardown import Teardown
+from ingestor_operator.upgrades import UpgradeTurns
+
+TIMEOUT_S = 150.0
+"""Of one pass; the longest part, a look at a database, has 90 s of its own."""
+TEARDOWN_TIMEOUT_S = 660.0
+"""The same of a pass that deletes; a drop has 600 s."""
+PROGRESSING_S = 3.0
+BLOCKED_S = 8.0
+"""Pause before the next pass while pods are on their way, and while something is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pass works with."""
+
+    cluster: Cluster
+    cache: Cache
+    access: AccessReader
+    children: ChildWriter
+    keeper: SchemaKeeper
+    pods: PodWatcher
+    reporter: Reporter
+    sharing: Sharing
+    teardown: Teardown
+    turns: UpgradeTurns
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Preparation:
+    """What was found out before anything is applied; without ``facts`` nothing is."""
+
+    schema: SchemaVerdict
+    facts: Facts | None = None
+    blocked: Verdict | None = None
+
+
+class Reconciler:
+    """Works on one key at a time, many keys at once."""
+
+    def __init__(self, parts: Parts, image: str, health_s: float) -> None:
+        self._parts = parts
+        self._image = image
+        self._health_s = health_s
+        self._announced: dict[Key, str] = {}
+
+    async def __call__(self, key: Key) -> float | None:
+        """Do one pass; return after how many seconds the next one is due, None where events alone call for one."""
+        started = perf_counter()
+        result = "error"
+        try:
+            again_s = await self._reconcile(key)
+            result = "ok"
+        finally:
+            self._parts.metrics.reconciles.labels(result).inc()
+            self._parts.metrics.reconcile_seconds.observe(perf_counter() - started)
+        return again_s
+
+    async def _reconcile(self, key: Key) -> float | None:
+        body = self._parts.cache.ingestor(key)
+        if body is None:
+            self._forget(key)
+            return None
+        ingestor = Ingestor.read(body)
+        if ingestor.deleting:
+            async with asyncio.timeout(TEARDOWN_TIMEOUT_S):
+                return await self._parts.teardown.step(ingestor)
+        async with asyncio.timeout(TIMEOUT_S):
+            return await self._keep(ingestor)
+
+    async def _keep(self, ingestor: Ingestor) -> float | None:
+        try:
+            spec = ingestor.parse_spec()
+        except InvalidSpecError as error:
+            await self._parts.reporter.report(ingestor, {"Ready": failed(error.reason, str(error))}, {})
+            return None
+        if spec.management_state == "Unmanaged":
+            text = "spec.managementState is Unmanaged: the operator leaves everything alone"
+            await self._parts.reporter.report(ingestor, {"Ready": unknown("Unmanaged", text)}, {})
+            return None
+        await self._announce(ingestor)
+        await self._keep_finalizer(ingestor, spec)
+        return await self._converge(ingestor, spec)
+
+    def _forget(self, key: Key) -> None:
+        self._announced.pop(key, None)
+        self._parts.keeper.forget(key)
+        self._parts.turns.forget(key)
+
+    async def _announce(self, ingestor: Ingestor) -> None:
+        """Turn Ready to Unknown for a new generation, unless all that is new is the number of pods."""
+        wanted = digest({name: value for name, value in ingestor.raw_spec.items() if name != "replicas"})
+        known = self._announced.get(ingestor.key)
+        self._announced[ingestor.key] = wanted
+        if ingestor.status.get("observedGeneration") != ingestor.generation and known != wanted:
+            await self._parts.reporter.announce(ingestor)
+
+    async def _keep_finalizer(self, ingestor: Ingestor, spec: IngestorSpec) -> None:
+        """Hold the object back only where its data shall go with it."""
+        wanted, held = spec.schema_.reclaim_policy == "Delete", FINALIZER in ingestor.finalizers
+        if wanted == held:
+            return
+        rest = [name for name in ingestor.finalizers if name != FINALIZER]
+        current = self._parts.cache.ingestor(ingestor.key) or {}
+        changed = await self._parts.cluster.set_finalizers(
+            ingestor.namespace,
+            ingestor.name,
+            current["metadata"]["resourceVersion"],
+            [*rest, FINALIZER] if wanted else rest,
+        )
+        self._parts.cache.put_ingestor(changed)
+
+    async def _converge(self, ingestor: Ingestor, spec: IngestorSpec) -> float | None:
+        pods = await self._list_pods(ingestor, spec)
+        ingesting = judge_ingesting(await self._parts.pods.ask(pods), spec.replicas)
+        preparation = await self._prepare(ingestor, spec, suspect=ingesting.bad)
+        desired, waiting, refused = "", False, preparation.blocked
+        if preparation.facts is not None:
+            manifests = build_children(ingestor, spec, preparation.facts)
+            deployment = next(item for item in manifests if item["kind"] == DEPLOYMENTS.kind)
+            desired = deployment["metadata"]["annotations"][TEMPLATE_ANNOTATION]
+            observed = self._deployment(ingestor)
+            waiting = not self._parts.turns.may_roll(ingestor.key, observed, deployment)
+            hold = waiting or not preparation.schema.pods_may_roll
+            try:
+                await self._parts.children.write(ingestor, manifests, hold_pods=hold)
+            except RefusedError as error:
+                refused = failed(error.reason, str(error))
+        schema = preparation.schema
+        verdicts = {"DatabaseReachable": schema.reachable, "SchemaApplied": schema.applied, "Ingesting": ingesting}
+        view = View(self._deployment(ingestor), pods, desired, waiting=waiting, refused=refused)
+        return await self._conclude(ingestor, spec, view, verdicts, preparation.facts)
+
+    async def _list_pods(self, ingestor: Ingestor, spec: IngestorSpec) -> list[Manifest]:
+        deployment = self._deployment(ingestor)
+        if deployment is None or (spec.replicas == 0 and not (deployment.get("status") or {}).get("replicas")):
+            return []
+        return await self._parts.cluster.list_pods(ingestor.namespace, selector(ingestor.name))
+
+    async def _prepare(self, ingestor: Ingestor, spec: IngestorSpec, *, suspect: bool) -> _Preparation:
+        """Read the Secrets and keep the schema, which comes before any pod."""
+        try:
+            access = await self._parts.access.read(ingestor, spec)
+        except BlockedError as error:
+            verdict = failed(error.reason, str(error))
+            return _Preparation(SchemaVerdict(verdict, unknown(error.reason, "the database can't be asked")))
+        try:
+            self._parts.sharing.check_agreement(ingestor, spec, self._parts.cache.ingestors())
+        except BlockedError as error:
+            text = "nothing was asked: another Ingestor has this schema"
+            return _Preparation(SchemaVerdict(unknown(error.reason, text), failed(error.reason, str(error))))
+        schema = await self._parts.keeper.keep(ingestor.key, access.target, suspect=suspect)
+        try:
+            connections = connections_per_pod(spec.database.max_connections, spec.most_replicas)
+        except BlockedError as error:
+            return _Preparation(schema, blocked=failed(error.reason, str(error)))
+        facts = Facts(
+            image=spec.image or self._image,
+            connections=connections,
+            credentials=access.digest,
+            has_uri=access.writer.has_uri,
+            database_port=access.writer.port,
+        )
+        return _Preparation(schema, facts)
+
+    def _deployment(self, ingestor: Ingestor) -> Manifest | None:
+        return self._parts.cache.child(ingestor.key, DEPLOYMENTS.kind, ingestor.name)
+
+    async def _conclude(
+        self,
+        ingestor: Ingestor,
+        spec: IngestorSpec,
+        view: View,
+        verdicts: dict[str, Verdict],
+        facts: Facts | None,
+    ) -> float | None:
+        """Judge, report, and say when to look again."""
+        standing = view.judge(ingestor.status.get("rolledOut", ""))
+        verdicts |= {"Available": standing.available, "Progressing": standing.progressing}
+        ready = judge_ready(verdicts, rolled_out=standing.rolled_out)
+        if view.deployment is not None:
+            workload = read_workload(view.deployment)
+            self._parts.turns.settle(ingestor.key, workload, failed=standing.progressing.bad)
+        numbers = standing.numbers | {"endpoints": endpoints(ingestor.name, ingestor.namespace, spec.server.port)}
+        if facts is not None:
+            numbers["connectionsPerPod"] = facts.connections
+            numbers |= {"image": facts.image} if standing.rolled_out and not view.waiting else {}
+        await self._parts.reporter.report(ingestor, {"Ready": ready, **verdicts}, numbers)
+        if ready.good and not view.waiting:
+            return self._health_s if spec.replicas else None
+        return BLOCKED_S if any(verdict.bad for verdict in verdicts.values()) else PROGRESSING_S

@@ -1,0 +1,133 @@
+"""Where an Ingestor's points go: the database, its credentials, and the schema that is kept there."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from ingestor.schema.identifiers import ROLE_PATTERN, SCHEMA_PATTERN
+from ingestor.schema.spec import IndexName, SchemaSpec
+from ingestor_operator.resource.kinds import Duration, ResourceModel, SecretRef, duration_between, rules
+
+TlsMode = Literal["VerifyFull", "Require", "Disabled"]
+ManagementPolicy = Literal["Apply", "Plan"]
+ReclaimPolicy = Literal["Retain", "Delete"]
+
+
+class CaSecretRef(SecretRef):
+    """A key of a Secret that holds certificates of authorities, PEM."""
+
+    key: str = Field("ca.crt", min_length=1, max_length=253, description="Key of the Secret's data.")
+
+
+class DatabaseTls(ResourceModel):
+    """How connections to the database are encrypted and whom they trust."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("!has(self.caSecretRef) || self.mode == 'VerifyFull'", "caSecretRef is used by mode VerifyFull only")
+        )
+    )
+
+    mode: TlsMode = Field(
+        "VerifyFull",
+        description="VerifyFull checks the server's certificate and host name; Require encrypts without checking;"
+        " Disabled sends everything, passwords included, in the clear.",
+    )
+    ca_secret_ref: CaSecretRef | None = Field(
+        None, description="Authorities to trust; the image's own (the public ones) where left out."
+    )
+
+
+class Database(ResourceModel):
+    """The TimescaleDB database, as operator and pods reach it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.host) == has(self.name)", "give host and name together, or neither and a uri in both Secrets"),
+            (
+                "self.writerSecretRef.name != self.ownerSecretRef.name",
+                "writerSecretRef and ownerSecretRef must differ: pods must not hold the owner's password",
+            ),
+        )
+    )
+
+    host: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+        description="Host of the primary, reached directly and not through a pooler in transaction mode."
+        " Left out, host, port and database come from the Secrets' key uri.",
+    )
+    port: int = Field(5432, ge=1, le=65535, description="Port of the database.")
+    name: str | None = Field(
+        None, min_length=1, max_length=63, pattern=r"^[^\x00/?#]+$", description="Name of the database."
+    )
+    tls: DatabaseTls = Field(default_factory=DatabaseTls, description="Encryption of connections.")
+    writer_secret_ref: SecretRef = Field(
+        description="Credentials of the role that pods write with: username and password, or uri where host is left"
+        " out. A change of the Secret rolls the pods."
+    )
+    owner_secret_ref: SecretRef = Field(
+        description="Credentials of the role that owns the schema, for the operator alone: username and password, or"
+        " uri where host is left out."
+    )
+    reader_role: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        pattern=ROLE_PATTERN,
+        description="Role that may read the view metrics; the schema's name and _reader where left out.",
+    )
+    max_connections: int = Field(
+        50,
+        ge=4,
+        le=10_000,
+        description="Connections that all pods together may hold, also during a rollout, which doubles the pods."
+        " Each pod gets as many as fit, at most 4.",
+    )
+
+
+class Schema(ResourceModel):
+    """The schema in the database: its shape, and what the operator may do with it."""
+
+    management_policy: ManagementPolicy = Field(
+        "Apply",
+        description="Apply makes the schema what this object asks for; Plan only says what would be done,"
+        " in the condition SchemaApplied.",
+    )
+    reclaim_policy: ReclaimPolicy = Field(
+        "Retain",
+        description="What becomes of the data when this object is deleted: Retain keeps them; Delete drops what the"
+        " operator made in the database, once all pods are gone.",
+    )
+    approved_plan: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{16}$",
+        max_length=16,
+        description="Hash of the plan whose held steps may run; the condition SchemaApplied names it."
+        " It counts for that plan alone.",
+    )
+    name: str = Field(
+        "analytics",
+        pattern=SCHEMA_PATTERN,
+        max_length=40,
+        description="PostgreSQL schema of all tables. It cannot change: another name would start empty.",
+        json_schema_extra=rules(
+            ("self == oldSelf", "schema.name cannot change: create another Ingestor for another schema"),
+            (
+                "!self.matches('^(pg_.*|information_schema|_?timescaledb_.*)$')",
+                "schema.name is reserved by PostgreSQL or TimescaleDB: choose another",
+            ),
+        ),
+    )
+    index: IndexName = Field("SeriesTime", description="SeriesTime reads fast; TimeBrin writes fast and stays small.")
+    chunk_interval: Duration = Field(
+        "1d",
+        description="Time that one chunk of samples covers, such as 12h or 1d; a change concerns new chunks only.",
+        json_schema_extra=duration_between("1m", "3650d"),
+    )
+
+    def desired(self) -> SchemaSpec:
+        """Return what the database shall look like."""
+        return SchemaSpec(name=self.name, index=self.index, chunk_interval=self.chunk_interval)
