@@ -1,0 +1,66 @@
+"""A namespace for each module of tests, on the cluster of ``E2E_CONTEXT``: made here, and removed in every case."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from support.kube import CHART, Images, Site
+
+LAST = "test_rights"
+"""Looks at all that the operators of the other modules did."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the module that judges the others at the end."""
+    items.sort(key=lambda item: item.path.stem == LAST)
+
+
+@pytest.fixture(scope="session")
+def context() -> str:
+    """Return the kube context that was named on purpose; there is no default."""
+    name = os.environ.get("E2E_CONTEXT")
+    assert name, "name the cluster to test on: make e2e E2E_CONTEXT=<kube context>"
+    return name
+
+
+@pytest.fixture(scope="session")
+def accounts() -> list[str]:
+    """Return the operators' accounts that were used so far."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def crd(context: str) -> None:
+    """Install this version's CRD, whoever installed it before."""
+    site = Site(context, "default", Images.from_environment())
+    site.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "files" / "crds" / "ingestors.yaml"))
+    site.kubectl("wait", "--for=condition=Established", "crd/ingestors.analytics-ingestor.io", "--timeout=30s")
+
+
+@pytest.fixture(scope="module")
+def bare_site(context: str, accounts: list[str], request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Return an empty namespace that enforces pod security ``restricted``."""
+    name = f"e2e-{request.module.__name__.rpartition('.')[2].removeprefix('test_').replace('_', '-')}"
+    site = Site(context, f"{name}-{secrets.token_hex(3)}", Images.from_environment())
+    site.kubectl("create", "namespace", site.namespace)
+    site.kubectl("label", "namespace", site.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    accounts.append(site.operator_account)
+    try:
+        yield site
+    finally:
+        # The operator may be gone: nobody else would take its finalizers off.
+        for body in site.list("igst"):
+            site.kubectl(
+                "patch", "igst", body["metadata"]["name"], "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
+            )
+        site.kubectl("delete", "namespace", site.namespace, "--timeout=90s")
+
+
+@pytest.fixture(scope="module")
+def site(bare_site: Site, crd: None) -> Site:
+    """Return a namespace with a database and an operator of its own."""
+    bare_site.install_operator()
+    bare_site.start_database()
+    return bare_site
