@@ -3,6 +3,7 @@
 Objects without our finalizer never come here: Kubernetes removes them and their children by itself, and data stay.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ingestor_operator.access import AccessReader
@@ -10,7 +11,7 @@ from ingestor_operator.cache import Cache
 from ingestor_operator.children import ChildWriter
 from ingestor_operator.cluster import Cluster
 from ingestor_operator.conditions.verdict import failed
-from ingestor_operator.database import drop
+from ingestor_operator.database import Target, drop
 from ingestor_operator.errors import BlockedError, DatabaseError
 from ingestor_operator.manifests.facts import selector
 from ingestor_operator.reporter import Reporter
@@ -32,6 +33,7 @@ class Teardown:
     children: ChildWriter
     reporter: Reporter
     sharing: Sharing
+    drop_schema: Callable[[Target], Awaitable[str]] = drop
 
     async def step(self, ingestor: Ingestor) -> float | None:
         """Return after how many seconds to call again, None once there is nothing left to do."""
@@ -59,5 +61,5 @@ class Teardown:
             await self.reporter.tell(ingestor, "SchemaKept", text, good=True)
             return
         access = await self.access.read(ingestor, spec)
-        done = await drop(access.target)
+        done = await self.drop_schema(access.target)
         await self.reporter.tell(ingestor, "SchemaDropped", done, good=True)

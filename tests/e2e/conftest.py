@@ -8,6 +8,7 @@ import pytest
 
 from support.kube import CHART, Images, Site
 
+MARK = "analytics-ingestor.io/e2e"
 LAST = "test_rights"
 """Looks at all that the operators of the other modules did."""
 
@@ -23,6 +24,14 @@ def context() -> str:
     name = os.environ.get("E2E_CONTEXT")
     assert name, "name the cluster to test on: make e2e E2E_CONTEXT=<kube context>"
     return name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(context: str) -> Iterator[None]:
+    """Wait at the end for the namespaces to go; the next module need not."""
+    yield
+    site = Site(context, "default", Images.from_environment())
+    site.kubectl("wait", "--for=delete", "namespace", "-l", f"{MARK}=true", "--timeout=120s", timeout_s=130)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +54,8 @@ def bare_site(context: str, accounts: list[str], request: pytest.FixtureRequest)
     name = f"e2e-{request.module.__name__.rpartition('.')[2].removeprefix('test_').replace('_', '-')}"
     site = Site(context, f"{name}-{secrets.token_hex(3)}", Images.from_environment())
     site.kubectl("create", "namespace", site.namespace)
-    site.kubectl("label", "namespace", site.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}=true")
+    site.kubectl("label", "namespace", site.namespace, *labels)
     accounts.append(site.operator_account)
     try:
         yield site
@@ -55,7 +65,7 @@ def bare_site(context: str, accounts: list[str], request: pytest.FixtureRequest)
             site.kubectl(
                 "patch", "igst", body["metadata"]["name"], "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
             )
-        site.kubectl("delete", "namespace", site.namespace, "--timeout=90s")
+        site.kubectl("delete", "namespace", site.namespace, "--wait=false")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A namespace on a real cluster, driven with kubectl and helm as a user would; it waits for states, never for a time."""
+"""A namespace on a real cluster, driven with kubectl and helm as a user would; waits for states, never for a time."""
 
 import json
 import os
@@ -160,6 +160,7 @@ def ingestor(name: str = "metrics", **spec: Any) -> Manifest:
         "tls": {"mode": "Disabled"},
         "writerSecretRef": {"name": "timescaledb-writer"},
         "ownerSecretRef": {"name": "timescaledb-owner"},
+        "readerRole": "analytics_reader",  # whatever the schema is called
     }
     return {
         "apiVersion": "analytics-ingestor.io/v1alpha1",

@@ -73,8 +73,8 @@ def build(
                     "kind": KIND,
                     "name": ingestor.name,
                     "uid": ingestor.uid,
+                    # Without blockOwnerDeletion, which some clusters allow only with rights on our finalizers.
                     "controller": True,
-                    "blockOwnerDeletion": True,
                 }
             ],
         },

@@ -16,7 +16,6 @@ def build_headless_service(ingestor: Ingestor, spec: IngestorSpec) -> Manifest:
     """Return the Service whose name resolves to the ready pods; its port is the container's, there is no other."""
     body = {
         "clusterIP": "None",
-        "publishNotReadyAddresses": False,
         "selector": selector(ingestor.name),
         "ports": _ports(spec),
     }
