@@ -70,7 +70,7 @@ compose-test: .venv/.made ## Bring docker-compose.yaml up with podman-compose an
 	$(BIN)/pytest -m compose tests/compose
 
 e2e: .venv/.made ## Test on the cluster of E2E_CONTEXT, with the images in E2E_IMAGE and E2E_DATABASE_IMAGE
-	$(BIN)/pytest -m e2e -x tests/e2e
+	$(BIN)/pytest -m e2e --log-cli-level=INFO --durations=20 tests/e2e
 
 ci: lint test ## What CI runs
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,13 @@ class AccessReader:
             raise BlockedError("SecretInvalid", f"Secret {reference.name}: {reference.key} is no text") from None
         digest = hashlib.sha256(content).hexdigest()[:16]
         path = self.directory / f"{digest}.crt"
-        if not await asyncio.to_thread(path.exists):
-            await asyncio.to_thread(path.write_bytes, content)
+        await asyncio.to_thread(_write_once, path, content)
         return digest, str(path)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all: Ingestors that share it are worked on at the same time."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(path)

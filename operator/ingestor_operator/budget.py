@@ -2,17 +2,19 @@
 
 from ingestor_operator.errors import BlockedError
 
-MOST_PER_POD = 4
-"""More lanes do not make a process faster: it uses one core."""
+MOST_PER_POD = 2
+"""The service's own default, at which it was measured: a process uses one core, and more lanes do not make it faster.
+Few, so that up to 11 pods fit into the default budget and scaling replaces none of them for the sake of this number."""
 RESERVED = 3
 """For the operator, and for the people who look what is wrong."""
 SURGE = 1
 
 
-def connections_per_pod(max_connections: int, most_replicas: int) -> int:
+def connections_per_pod(max_connections: int, most_replicas: int, present: int | None = None) -> int:
     """Return the connections of each pod, so that all together never exceed the bound.
 
-    A rollout doubles the pods, because old ones hold theirs until they have flushed.
+    A rollout doubles the pods, because old ones hold theirs until they have flushed. ``present`` is what running pods
+    have: where it fits it stays, for another number would replace them all.
 
     Raises:
         BlockedError: not even one connection a pod fits; the text has the numbers.
@@ -28,4 +30,4 @@ def connections_per_pod(max_connections: int, most_replicas: int) -> int:
             f" of {pods} pods during a rollout, and {RESERVED} in reserve; raise it, or lower the most replicas"
         )
         raise BlockedError("TooFewConnections", text)
-    return min(MOST_PER_POD, fitting)
+    return present if present and present <= fitting else min(MOST_PER_POD, fitting)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from ingestor_operator.cache import Cache
 from ingestor_operator.cluster import Cluster, kind_of
-from ingestor_operator.manifests.children import DEPLOYMENTS, KINDS, POD_MONITORS, Kind
+from ingestor_operator.errors import RefusedError
+from ingestor_operator.manifests.children import DEPLOYMENTS, KINDS, POD_MONITORS, SERVICE_ACCOUNTS, Kind
 from ingestor_operator.manifests.drift import satisfies
-from ingestor_operator.manifests.facts import Manifest
+from ingestor_operator.manifests.facts import MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from ingestor_operator.resource.ingestor import Ingestor
 
 _OPTIONAL = {kind.kind: kind for kind in (*KINDS, POD_MONITORS) if kind.optional}
@@ -24,20 +25,47 @@ class ChildWriter:
 
         With ``hold_pods`` running pods stay as they are, but for their number, and none are started.
 
+        An object that is refused keeps no other from being written.
+
         Raises:
             RefusedError: the API server refuses an object, or one of its name is somebody else's.
             ClusterError: the API server could not be asked.
         """
+        refusals = []
         for manifest in manifests:
-            kind = kind_of(manifest)
-            observed = self.cache.child(ingestor.key, kind.kind, manifest["metadata"]["name"])
-            if kind is DEPLOYMENTS and hold_pods:
-                await self.scale(ingestor, manifest["spec"]["replicas"])
-            elif observed is None or not satisfies(observed, manifest):
-                # One that we have not seen may be somebody else's: then it is not taken over, but a conflict.
-                applied = await self.cluster.apply(manifest, force=observed is not None)
-                self.cache.put_child(kind, applied)
+            try:
+                if manifest["kind"] == DEPLOYMENTS.kind and hold_pods:
+                    await self.scale(ingestor, manifest["spec"]["replicas"])
+                else:
+                    await self._write_one(ingestor, manifest)
+            except RefusedError as error:
+                refusals.append(error)
         await self._prune(ingestor, {(item["kind"], item["metadata"]["name"]) for item in manifests})
+        if refusals:
+            raise refusals[0]
+
+    async def _write_one(self, ingestor: Ingestor, manifest: Manifest) -> None:
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        observed = self.cache.child(ingestor.key, kind.kind, name)
+        if observed is not None and satisfies(observed, manifest):
+            return
+        # One that we have not seen may be somebody else's: without force that is a conflict. Not so with accounts,
+        # most of which set none of our fields: an Ingestor named "default" would take all pods' tokens away.
+        if observed is None and kind is SERVICE_ACCOUNTS:
+            observed = await self.cluster.find_object(kind, ingestor.namespace, name)
+        if observed is not None and not _is_ours(observed, ingestor):
+            raise _conflict(kind, name)
+        try:
+            applied = await self.cluster.apply(manifest, force=observed is not None)
+        except RefusedError as error:
+            if error.reason != "Conflict" or observed is not None:
+                raise
+            # Ours all the same where somebody has only taken our labels off, so that no watch shows it.
+            found = await self.cluster.find_object(kind, ingestor.namespace, name)
+            if found is None or not _is_owned(found, ingestor):
+                raise _conflict(kind, name) from error
+            applied = await self.cluster.apply(manifest, force=True)
+        self.cache.put_child(kind, applied)
 
     async def scale(self, ingestor: Ingestor, replicas: int) -> None:
         """Set the number of pods, where there are any, and nothing else."""
@@ -50,13 +78,26 @@ class ChildWriter:
     async def _prune(self, ingestor: Ingestor, wanted: set[tuple[str, str]]) -> None:
         for (kind_name, name), observed in list(self.cache.children(ingestor.key).items()):
             kind = _OPTIONAL.get(kind_name)
-            if kind is not None and (kind_name, name) not in wanted and _is_owned(observed, ingestor):
+            if kind is not None and (kind_name, name) not in wanted and _is_ours(observed, ingestor):
                 await self._remove(kind, ingestor, name, observed)
 
     async def _remove(self, kind: Kind, ingestor: Ingestor, name: str, observed: Manifest) -> None:
         if "deletionTimestamp" not in observed["metadata"]:
             await self.cluster.delete(kind, ingestor.namespace, name)
             self.cache.put_child(kind, observed, deleted=True)
+
+
+def _conflict(kind: Kind, name: str) -> RefusedError:
+    text = f"there is a {kind.kind} {name} that is not of this Ingestor"
+    return RefusedError("Conflict", f"{text}; delete or rename it, or give the Ingestor another name")
+
+
+def _is_ours(observed: Manifest, ingestor: Ingestor) -> bool:
+    """Tell whether an object with our labels belongs to this Ingestor, or to nobody since its owner left it behind."""
+    owners = observed["metadata"].get("ownerReferences") or []
+    labelled = (observed["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGED_BY
+    orphaned = labelled and not any(owner.get("controller") for owner in owners)
+    return orphaned or _is_owned(observed, ingestor)
 
 
 def _is_owned(observed: Manifest, ingestor: Ingestor) -> bool:

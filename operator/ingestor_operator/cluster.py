@@ -35,6 +35,8 @@ _BY_NAME = {(kind.api_version, kind.kind): kind for kind in _CLASSES}
 
 REFUSALS = {403, 409, 422, 400}
 """Answers that the same request gets again until somebody changes something."""
+_UNTYPED = "failed to create typed patch object"
+"""So the API server refuses a field that a kind does not have, with code 500, as if the fault were its own."""
 
 
 class Cluster:
@@ -58,6 +60,12 @@ class Cluster:
                 labels=dict(labels) if labels else None,
             )
             return [_plain(item, kind) async for item in found]
+
+    async def find_object(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        """Return one object by name, None where there is none; a listing, because reading it takes another right."""
+        async with _errors(f"look for {kind.kind} {name}"):
+            found = self._client.list(_CLASSES[kind], namespace=namespace, fields={"metadata.name": name})
+            return next(iter([_plain(item, kind) async for item in found]), None)
 
     async def list_pods(self, namespace: str, labels: dict[str, str]) -> list[Manifest]:
         """Return the pods with the given labels."""
@@ -182,8 +190,8 @@ async def _errors(what: str) -> AsyncIterator[None]:
     except ApiError as error:
         code = error.status.code or 0
         text = f"can't {what}: {error.status.message}"
-        if code in REFUSALS:
-            raise RefusedError(error.status.reason or "Refused", text) from error
+        if code in REFUSALS or _UNTYPED in text:
+            raise RefusedError(error.status.reason or "Invalid", text) from error
         raise ClusterError(text) from error
     except (httpx2.HTTPError, json.JSONDecodeError, OSError) as error:
         raise ClusterError(f"can't {what}: {error or type(error).__name__}") from error

@@ -82,12 +82,16 @@ def _root() -> Schema:
         f"self.metadata.name.matches('^[a-z]([-a-z0-9]{{0,{MAX_NAME_LENGTH - 2}}}[a-z0-9])?$')",
         f"metadata.name names Services too: at most {MAX_NAME_LENGTH} of a-z, 0-9 and -, starting with a letter",
     )
+    taken_rule = (
+        "!self.metadata.name.endsWith('-headless')",
+        "metadata.name must not end in -headless: so the second Service of another Ingestor may be called",
+    )
     return {
         "type": "object",
         "description": "Ingestor runs pods that take metrics over gRPC and store them in TimescaleDB, and keeps the"
         " schema that they write to.",
         "required": ["spec"],
-        **rules(name_rule),
+        **rules(name_rule, taken_rule),
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of the API, group included."},
             "kind": {"type": "string", "description": "Ingestor."},

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestor.errors import IngestorError, PermanentError, TransientError
 from ingestor.schema.apply import apply_schema, plan_schema
+from ingestor.schema.connect import connected
 from ingestor.schema.drop import drop_schema
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
@@ -16,6 +17,7 @@ from ingestor_operator.resource.database import ManagementPolicy
 
 logger = logging.getLogger(__name__)
 
+APPLICATION = "ingestor-operator"
 TIMEOUT_S = 90.0
 """Of one look at a database, changes included; longer work is held for a person anyway."""
 DROP_TIMEOUT_S = 600.0
@@ -32,9 +34,9 @@ _NOT_NEEDED = {"ApprovalRequired", "ApprovalStale"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A schema in a database, and who may change it; never logged, it holds a password."""
+    """A schema in a database, and who may change it."""
 
-    owner_url: str
+    owner_url: str = field(repr=False)
     roles: Roles
     spec: SchemaSpec
     policy: ManagementPolicy
@@ -73,15 +75,11 @@ def roles_of(owner: str, writer: str, reader: str | None, schema: str) -> Roles:
 
 
 async def keep_schema(target: Target) -> SchemaVerdict:
-    """Make the schema what is asked for, or with policy Plan only say what is missing. Never raises for the database.
-
-    Looking comes first, so that a schema that is as it should be is only read.
-    """
+    """Make the schema what is asked for, or with policy Plan say what is missing; database errors become verdicts."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            plan = await plan_schema(target.owner_url, target.spec, roles=target.roles)
-            if plan.empty or target.policy == "Plan" or plan.problems:
-                return _judge(plan)
+            if target.policy == "Plan":
+                return _judge(await plan_schema(target.owner_url, target.spec, roles=target.roles))
             done = await apply_schema(target.owner_url, target.spec, roles=target.roles, approved=target.approved)
             return _applied(len(done.steps))
     except TimeoutError:
@@ -91,6 +89,16 @@ async def keep_schema(target: Target) -> SchemaVerdict:
         )
     except IngestorError as error:
         return explain(error)
+
+
+async def check_login(url: str) -> Verdict:
+    """Return whether the database takes these credentials. Never raises for the database."""
+    try:
+        async with connected(url, APPLICATION) as connection:
+            await connection.execute("SELECT 1")
+    except IngestorError as error:
+        return failed(camel(_reason(error)), f"the writer's Secret: {error}; pods stay as they are")
+    return _REACHABLE
 
 
 async def drop(target: Target) -> str:

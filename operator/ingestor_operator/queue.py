@@ -38,6 +38,7 @@ class WorkQueue:
         self._due: dict[Key, float] = {}
         self._running: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
+        self._moved = clock()
         self._changed = asyncio.Event()
         self._taking = asyncio.Lock()
 
@@ -47,11 +48,6 @@ class WorkQueue:
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
             self._changed.set()
-
-    def forget(self, key: Key) -> None:
-        """Drop what is known of a key that is gone."""
-        self._due.pop(key, None)
-        self._failures.pop(key, None)
 
     @property
     def waiting(self) -> int:
@@ -64,6 +60,11 @@ class WorkQueue:
         """Return for how long the first key has been due without being taken, in seconds."""
         ready = [due for key, due in self._due.items() if key not in self._running]
         return max(0.0, self._clock() - min(ready)) if ready else 0.0
+
+    @property
+    def standstill_s(self) -> float:
+        """Return for how long work has been due while none was taken or done, in seconds."""
+        return min(self.oldest_wait_s, self._clock() - self._moved)
 
     @property
     def longest_running_s(self) -> float:
@@ -80,7 +81,7 @@ class WorkQueue:
         while True:
             async with self._taking:
                 key = await self._take()
-            self._running[key] = self._clock()
+            self._running[key] = self._moved = self._clock()
             try:
                 again_s = await process(key)
             except Exception as error:  # noqa: BLE001 - the outermost loop: one fault must not end the others
@@ -89,6 +90,7 @@ class WorkQueue:
                 self._failures.pop(key, None)
             finally:
                 del self._running[key]
+                self._moved = self._clock()
                 self._changed.set()
             if again_s is not None:
                 self.add(key, again_s)
@@ -113,5 +115,7 @@ class WorkQueue:
             if wait_s <= 0:
                 del self._due[key]
                 return key
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(wait_s, 60.0))
+                async with asyncio.timeout(min(wait_s, 60.0)):
+                    await self._changed.wait()

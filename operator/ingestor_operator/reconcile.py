@@ -4,8 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
-from ingestor_operator.access import AccessReader
-from ingestor_operator.budget import connections_per_pod
 from ingestor_operator.cache import Cache
 from ingestor_operator.children import ChildWriter
 from ingestor_operator.cluster import Cluster
@@ -14,18 +12,18 @@ from ingestor_operator.conditions.standing import View
 from ingestor_operator.conditions.summary import judge_ready
 from ingestor_operator.conditions.verdict import Verdict, failed, unknown
 from ingestor_operator.conditions.workload import read_workload
-from ingestor_operator.database import SchemaVerdict
-from ingestor_operator.errors import BlockedError, InvalidSpecError, RefusedError
+from ingestor_operator.config import Settings
+from ingestor_operator.errors import InvalidSpecError, RefusedError
 from ingestor_operator.manifests.children import DEPLOYMENTS, build_children
 from ingestor_operator.manifests.deployment import TEMPLATE_ANNOTATION
 from ingestor_operator.manifests.facts import Facts, Manifest, digest, selector
 from ingestor_operator.metrics import Metrics
 from ingestor_operator.pods import PodWatcher
+from ingestor_operator.prepare import Preparer
 from ingestor_operator.queue import Key
 from ingestor_operator.reporter import Reporter, endpoints
 from ingestor_operator.resource.ingestor import FINALIZER, Ingestor, IngestorSpec
 from ingestor_operator.schema_keeper import SchemaKeeper
-from ingestor_operator.sharing import Sharing
 from ingestor_operator.teardown import Teardown
 from ingestor_operator.upgrades import UpgradeTurns
 
@@ -44,33 +42,22 @@ class Parts:
 
     cluster: Cluster
     cache: Cache
-    access: AccessReader
+    preparer: Preparer
     children: ChildWriter
     keeper: SchemaKeeper
     pods: PodWatcher
     reporter: Reporter
-    sharing: Sharing
     teardown: Teardown
     turns: UpgradeTurns
     metrics: Metrics
 
 
-@dataclass(frozen=True, slots=True)
-class _Preparation:
-    """What was found out before anything is applied; without ``facts`` nothing is."""
-
-    schema: SchemaVerdict
-    facts: Facts | None = None
-    blocked: Verdict | None = None
-
-
 class Reconciler:
     """Works on one key at a time, many keys at once."""
 
-    def __init__(self, parts: Parts, image: str, health_s: float) -> None:
+    def __init__(self, parts: Parts, settings: Settings) -> None:
         self._parts = parts
-        self._image = image
-        self._health_s = health_s
+        self._settings = settings
         self._announced: dict[Key, str] = {}
 
     async def __call__(self, key: Key) -> float | None:
@@ -92,6 +79,7 @@ class Reconciler:
             return None
         ingestor = Ingestor.read(body)
         if ingestor.deleting:
+            self._parts.turns.forget(key)
             async with asyncio.timeout(TEARDOWN_TIMEOUT_S):
                 return await self._parts.teardown.step(ingestor)
         async with asyncio.timeout(TIMEOUT_S):
@@ -101,9 +89,11 @@ class Reconciler:
         try:
             spec = ingestor.parse_spec()
         except InvalidSpecError as error:
+            self._parts.turns.forget(ingestor.key)
             await self._parts.reporter.report(ingestor, {"Ready": failed(error.reason, str(error))}, {})
             return None
         if spec.management_state == "Unmanaged":
+            self._parts.turns.forget(ingestor.key)
             text = "spec.managementState is Unmanaged: the operator leaves everything alone"
             await self._parts.reporter.report(ingestor, {"Ready": unknown("Unmanaged", text)}, {})
             return None
@@ -119,44 +109,50 @@ class Reconciler:
     async def _announce(self, ingestor: Ingestor) -> None:
         """Turn Ready to Unknown for a new generation, unless all that is new is the number of pods."""
         wanted = digest({name: value for name, value in ingestor.raw_spec.items() if name != "replicas"})
-        known = self._announced.get(ingestor.key)
-        self._announced[ingestor.key] = wanted
-        if ingestor.status.get("observedGeneration") != ingestor.generation and known != wanted:
+        is_news = ingestor.status.get("observedGeneration") != ingestor.generation
+        if is_news and self._announced.get(ingestor.key) != wanted:
             await self._parts.reporter.announce(ingestor)
+        self._announced[ingestor.key] = wanted
 
     async def _keep_finalizer(self, ingestor: Ingestor, spec: IngestorSpec) -> None:
         """Hold the object back only where its data shall go with it."""
-        wanted, held = spec.schema_.reclaim_policy == "Delete", FINALIZER in ingestor.finalizers
+        body = self._parts.cache.ingestor(ingestor.key)
+        if body is None:
+            return
+        current = Ingestor.read(body)  # announcing has made a newer version
+        wanted, held = spec.schema_.reclaim_policy == "Delete", FINALIZER in current.finalizers
         if wanted == held:
             return
-        rest = [name for name in ingestor.finalizers if name != FINALIZER]
-        current = self._parts.cache.ingestor(ingestor.key) or {}
+        rest = [name for name in current.finalizers if name != FINALIZER]
         changed = await self._parts.cluster.set_finalizers(
-            ingestor.namespace,
-            ingestor.name,
-            current["metadata"]["resourceVersion"],
-            [*rest, FINALIZER] if wanted else rest,
+            current.namespace, current.name, current.resource_version, [*rest, FINALIZER] if wanted else rest
         )
-        self._parts.cache.put_ingestor(changed)
+        self._parts.cache.update_ingestor(changed)
 
     async def _converge(self, ingestor: Ingestor, spec: IngestorSpec) -> float | None:
         pods = await self._list_pods(ingestor, spec)
         ingesting = judge_ingesting(await self._parts.pods.ask(pods), spec.replicas)
-        preparation = await self._prepare(ingestor, spec, suspect=ingesting.bad)
+        preparation = await self._parts.preparer.prepare(ingestor, spec, suspect=ingesting.bad)
+        if preparation.steps:
+            text = f"{preparation.steps} steps were carried out in schema {spec.schema_.name}"
+            await self._parts.reporter.tell(ingestor, "SchemaChanged", text, good=True)
         desired, waiting, refused = "", False, preparation.blocked
         if preparation.facts is not None:
-            manifests = build_children(ingestor, spec, preparation.facts)
+            manifests = build_children(ingestor, spec, preparation.facts, pod_monitors=self._settings.pod_monitors)
             deployment = next(item for item in manifests if item["kind"] == DEPLOYMENTS.kind)
             desired = deployment["metadata"]["annotations"][TEMPLATE_ANNOTATION]
             observed = self._deployment(ingestor)
             waiting = not self._parts.turns.may_roll(ingestor.key, observed, deployment)
-            hold = waiting or not preparation.schema.pods_may_roll
+            hold = waiting or not preparation.pods_may_roll
             try:
                 await self._parts.children.write(ingestor, manifests, hold_pods=hold)
             except RefusedError as error:
                 refused = failed(error.reason, str(error))
-        schema = preparation.schema
-        verdicts = {"DatabaseReachable": schema.reachable, "SchemaApplied": schema.applied, "Ingesting": ingesting}
+        verdicts = {
+            "DatabaseReachable": preparation.reachable,
+            "SchemaApplied": preparation.applied,
+            "Ingesting": ingesting,
+        }
         view = View(self._deployment(ingestor), pods, desired, waiting=waiting, refused=refused)
         return await self._conclude(ingestor, spec, view, verdicts, preparation.facts)
 
@@ -165,32 +161,6 @@ class Reconciler:
         if deployment is None or (spec.replicas == 0 and not (deployment.get("status") or {}).get("replicas")):
             return []
         return await self._parts.cluster.list_pods(ingestor.namespace, selector(ingestor.name))
-
-    async def _prepare(self, ingestor: Ingestor, spec: IngestorSpec, *, suspect: bool) -> _Preparation:
-        """Read the Secrets and keep the schema, which comes before any pod."""
-        try:
-            access = await self._parts.access.read(ingestor, spec)
-        except BlockedError as error:
-            verdict = failed(error.reason, str(error))
-            return _Preparation(SchemaVerdict(verdict, unknown(error.reason, "the database can't be asked")))
-        try:
-            self._parts.sharing.check_agreement(ingestor, spec, self._parts.cache.ingestors())
-        except BlockedError as error:
-            text = "nothing was asked: another Ingestor has this schema"
-            return _Preparation(SchemaVerdict(unknown(error.reason, text), failed(error.reason, str(error))))
-        schema = await self._parts.keeper.keep(ingestor.key, access.target, suspect=suspect)
-        try:
-            connections = connections_per_pod(spec.database.max_connections, spec.most_replicas)
-        except BlockedError as error:
-            return _Preparation(schema, blocked=failed(error.reason, str(error)))
-        facts = Facts(
-            image=spec.image or self._image,
-            connections=connections,
-            credentials=access.digest,
-            has_uri=access.writer.has_uri,
-            database_port=access.writer.port,
-        )
-        return _Preparation(schema, facts)
 
     def _deployment(self, ingestor: Ingestor) -> Manifest | None:
         return self._parts.cache.child(ingestor.key, DEPLOYMENTS.kind, ingestor.name)
@@ -216,5 +186,7 @@ class Reconciler:
             numbers |= {"image": facts.image} if standing.rolled_out and not view.waiting else {}
         await self._parts.reporter.report(ingestor, {"Ready": ready, **verdicts}, numbers)
         if ready.good and not view.waiting:
-            return self._health_s if spec.replicas else None
+            return self._settings.health_s if spec.replicas else None
+        if view.waiting:
+            return self._settings.health_s
         return BLOCKED_S if any(verdict.bad for verdict in verdicts.values()) else PROGRESSING_S

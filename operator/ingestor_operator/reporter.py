@@ -1,5 +1,6 @@
 """Write an Ingestor's status when it says something new, and an Event when somebody should hear of it."""
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,12 @@ from ingestor_operator.cache import Cache
 from ingestor_operator.cluster import Cluster
 from ingestor_operator.conditions.summary import changes, merge_conditions
 from ingestor_operator.conditions.verdict import Verdict, unknown
-from ingestor_operator.manifests.facts import MANAGED_BY, selector_text
+from ingestor_operator.errors import ClusterError, RefusedError
+from ingestor_operator.manifests.facts import MANAGED_BY, Manifest, selector_text
 from ingestor_operator.manifests.services import headless_name
 from ingestor_operator.resource.ingestor import API_VERSION, KIND, Ingestor
+
+logger = logging.getLogger(__name__)
 
 _ALWAYS_TOLD = {"DatabaseReachable", "SchemaApplied", "Ingesting"}
 _MAX_NOTE = 1_000
@@ -56,37 +60,43 @@ class Reporter:
         if {name: value for name, value in status.items() if value is not None} == before:
             return
         written = await self._cluster.write_status(ingestor.namespace, ingestor.name, status)
-        self._cache.put_ingestor(written)
+        if written["metadata"]["generation"] == ingestor.generation:  # a newer spec must come as news, by the watch
+            self._cache.update_ingestor(written)
         for condition in changes(old, judged):
             if _is_told(condition):
                 await self.tell(ingestor, condition["reason"], condition["message"], good=condition["status"] == "True")
 
     async def tell(self, ingestor: Ingestor, reason: str, message: str, *, good: bool) -> None:
-        """Post an Event about an Ingestor."""
+        """Post an Event about an Ingestor; one that can't be posted is lost, the status says it all."""
+        try:
+            await self._cluster.post_event(self._event(ingestor, reason, message, "Normal" if good else "Warning"))
+        except (ClusterError, RefusedError) as error:
+            extra = {"namespace": ingestor.namespace, "ingestor": ingestor.name, "error": str(error)}
+            logger.warning("event not posted", extra=extra)
+
+    def _event(self, ingestor: Ingestor, reason: str, message: str, kind: str) -> Manifest:
         stamp = _stamp(self._now())
-        await self._cluster.post_event(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": f"{ingestor.name}.{uuid.uuid4().hex[:16]}", "namespace": ingestor.namespace},
-                "involvedObject": {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": ingestor.name,
-                    "namespace": ingestor.namespace,
-                    "uid": ingestor.uid,
-                    "resourceVersion": ingestor.resource_version,
-                },
-                "type": "Normal" if good else "Warning",
-                "reason": reason,
-                "message": message[:_MAX_NOTE],
-                "firstTimestamp": stamp,
-                "lastTimestamp": stamp,
-                "count": 1,
-                "source": {"component": MANAGED_BY},
-                "reportingComponent": MANAGED_BY,
-            }
-        )
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{ingestor.name}.{uuid.uuid4().hex[:16]}", "namespace": ingestor.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": ingestor.name,
+                "namespace": ingestor.namespace,
+                "uid": ingestor.uid,
+                "resourceVersion": ingestor.resource_version,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:_MAX_NOTE],
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+            "source": {"component": MANAGED_BY},
+            "reportingComponent": MANAGED_BY,
+        }
 
 
 def endpoints(name: str, namespace: str, port: int) -> dict[str, str]:

@@ -25,6 +25,7 @@ from ingestor_operator.manifests.children import Kind, kinds
 from ingestor_operator.manifests.facts import MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from ingestor_operator.metrics import ConditionsCollector, Metrics
 from ingestor_operator.pods import PodWatcher
+from ingestor_operator.prepare import Preparer
 from ingestor_operator.queue import WorkQueue
 from ingestor_operator.reconcile import Parts, Reconciler
 from ingestor_operator.reporter import Reporter
@@ -55,12 +56,13 @@ class Runtime:
         self._queue = WorkQueue()
         self._proof = WatchProof()
         self._relist = asyncio.Event()
+        self._started = time.monotonic()
         self._metrics.registry.register(ConditionsCollector(self._cache.ingestors))
         self.http = HttpServer(
             settings.http_host,
             settings.http_port,
             self._metrics.registry,
-            lambda: find_faults(self._queue, self._proof),
+            lambda: find_faults(self._queue, self._proof, time.monotonic() - self._started),
         )
 
     async def run(self) -> None:
@@ -91,21 +93,21 @@ class Runtime:
             async with connected(self._count_write) as cluster, aiohttp.ClientSession() as session:
                 access = AccessReader(cluster, Path(directory))
                 children = ChildWriter(cluster, self._cache)
+                keeper = SchemaKeeper(self._metrics, self._settings.resync_s * 0.9)
                 reporter, sharing = Reporter(cluster, self._cache), Sharing()
                 parts = Parts(
                     cluster=cluster,
                     cache=self._cache,
-                    access=access,
+                    preparer=Preparer(access, self._cache, keeper, sharing, self._settings),
                     children=children,
-                    keeper=SchemaKeeper(self._metrics, self._settings.resync_s * 0.9),
+                    keeper=keeper,
                     pods=PodWatcher(session),
                     reporter=reporter,
-                    sharing=sharing,
-                    teardown=Teardown(cluster, self._cache, access, children, reporter, sharing),
+                    teardown=Teardown(cluster, self._cache, access, children, keeper, reporter, sharing),
                     turns=UpgradeTurns(),
                     metrics=self._metrics,
                 )
-                yield cluster, Reconciler(parts, self._settings.image, self._settings.health_s)
+                yield cluster, Reconciler(parts, self._settings)
 
     def _count_write(self, kind: str, verb: str) -> None:
         self._metrics.writes.labels(kind, verb).inc()
@@ -127,6 +129,7 @@ class Runtime:
 
     async def _list(self, cluster: Cluster) -> None:
         """Replace the cache, for deletions that a watch missed while it was down, and look at everything again."""
+        self._cache.begin_listing()
         ingestors = await self._list_kind(cluster, INGESTORS, None)
         self._proof.listed(ingestors)
         for kind in self._kinds:

@@ -39,10 +39,12 @@ class Sharing:
             BlockedError: an older one asks for another shape; both at once would change it to and fro.
         """
         own = _claim(ingestor, spec)
-        for other in self._others(ingestor, bodies):
-            if other.place == own.place and other.age < own.age and other.desired != own.desired:
-                text = f"{other.name} is older and asks for another shape of schema {spec.schema_.name}"
-                raise BlockedError("SchemaConflict", f"{text}; make both agree, or choose another spec.schema.name")
+        older = [other for other in self._others(ingestor, bodies) if other.place == own.place and other.age < own.age]
+        # The others older than us are bound by the oldest as well: one of them that does not agree has no say.
+        oldest = min(older, key=lambda other: other.age, default=own)
+        if oldest.desired != own.desired:
+            text = f"{oldest.name} is older and asks for another shape of schema {spec.schema_.name}"
+            raise BlockedError("SchemaConflict", f"{text}; make both agree, or choose another spec.schema.name")
 
     def _others(self, ingestor: Ingestor, bodies: list[Manifest]) -> list[_Claim]:
         claims: dict[tuple[str, int], _Claim | None] = {}
@@ -78,6 +80,6 @@ def _place_of(ingestor: Ingestor, spec: IngestorSpec) -> Place:
     database = spec.database
     if database.host is None:
         return f"{ingestor.namespace}/{database.owner_secret_ref.name}", 0, "", spec.schema_.name
-    labels = database.host.removesuffix(".cluster.local").removesuffix(".svc").split(".")
+    labels = database.host.lower().removesuffix(".").removesuffix(".cluster.local").removesuffix(".svc").split(".")
     host = f"{labels[0]}.{ingestor.namespace}" if len(labels) == 1 else ".".join(labels)
     return host, database.port, database.name or "", spec.schema_.name

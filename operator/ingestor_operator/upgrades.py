@@ -1,6 +1,6 @@
 """After an upgrade of the operator, one Ingestor at a time gets the new pods. Pure."""
 
-from ingestor_operator.conditions.workload import Workload
+from ingestor_operator.conditions.workload import Workload, read_workload
 from ingestor_operator.manifests.deployment import GENERATION_ANNOTATION, TEMPLATE_ANNOTATION
 from ingestor_operator.manifests.facts import Manifest
 from ingestor_operator.queue import Key
@@ -18,10 +18,16 @@ class UpgradeTurns:
         They may where there are none yet, where their user changed something, and where the turn is free.
         """
         if observed is None or not is_upgrade(observed, desired):
+            self._keep_turn(key, observed)
             return True
         if self._holder is None:
             self._holder = key
         return self._holder == key
+
+    def _keep_turn(self, key: Key, observed: Manifest | None) -> None:
+        """Take the turn for pods that are being replaced already: an operator before this one may have begun it."""
+        if self._holder is None and observed is not None and not read_workload(observed).replaced:
+            self._holder = key
 
     def settle(self, key: Key, workload: Workload, *, failed: bool) -> None:
         """Let go of the turn once its pods are replaced, or will not be: the next one must not wait for ever."""

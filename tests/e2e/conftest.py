@@ -9,6 +9,8 @@ import pytest
 from support.kube import CHART, Images, Site
 
 MARK = "analytics-ingestor.io/e2e"
+RUN = secrets.token_hex(3)
+"""Label of this run's namespaces: others may be testing on the same cluster."""
 LAST = "test_rights"
 """Looks at all that the operators of the other modules did."""
 
@@ -31,7 +33,7 @@ def nothing_is_left(context: str) -> Iterator[None]:
     """Wait at the end for the namespaces to go; the next module need not."""
     yield
     site = Site(context, "default", Images.from_environment())
-    site.kubectl("wait", "--for=delete", "namespace", "-l", f"{MARK}=true", "--timeout=120s", timeout_s=130)
+    site.kubectl("wait", "--for=delete", "namespace", "-l", f"{MARK}={RUN}", "--timeout=120s", timeout_s=130)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +56,7 @@ def bare_site(context: str, accounts: list[str], request: pytest.FixtureRequest)
     name = f"e2e-{request.module.__name__.rpartition('.')[2].removeprefix('test_').replace('_', '-')}"
     site = Site(context, f"{name}-{secrets.token_hex(3)}", Images.from_environment())
     site.kubectl("create", "namespace", site.namespace)
-    labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}=true")
+    labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}={RUN}")
     site.kubectl("label", "namespace", site.namespace, *labels)
     accounts.append(site.operator_account)
     try:

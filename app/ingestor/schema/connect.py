@@ -65,6 +65,11 @@ async def connected(url: str, application: str, settings: dict[str, str] | None 
         await _close(connection)
 
 
+def writer_application(schema: str) -> str:
+    """Return what servers that write to ``schema`` call their connections, so that a drop can see them."""
+    return f"analytics-ingestor/{schema}"
+
+
 def place_of(url: str) -> str:
     """Return host, port and database of a URL, without user and password."""
     try:

@@ -24,6 +24,12 @@ class LockBusyError(SchemaTransientError):
     default_reason = "lock_busy"
 
 
+class SchemaInUseError(SchemaTransientError):
+    """Servers are connected that write to this schema."""
+
+    default_reason = "schema_in_use"
+
+
 class StepTimeoutError(SchemaTransientError):
     """A statement took longer than it may."""
 

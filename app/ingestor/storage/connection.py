@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from ingestor.schema.connect import says_no_user
+from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.tls import explain_files, explain_handshake
 from ingestor.storage.contract import ErrorClass, FlushError
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
@@ -22,7 +22,6 @@ FLUSH_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 1.0
 
 _SERVER_SETTINGS = {
-    "application_name": "analytics-ingestor",
     "statement_timeout": "30s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
@@ -48,7 +47,7 @@ async def open_connection(url: str, schema: str) -> Connection:
             url,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
-            server_settings=_SERVER_SETTINGS | {"search_path": schema},
+            server_settings=_SERVER_SETTINGS | {"search_path": schema, "application_name": writer_application(schema)},
         )
     except (asyncpg.PostgresError, ValueError, AttributeError, KeyError, *CONNECTION_ERRORS) as error:
         raise _explain_connecting(error, url) from error

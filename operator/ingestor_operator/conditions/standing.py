@@ -43,8 +43,8 @@ class View:
         elif not current and not self.refused:
             progressing = unknown("Held", "pods stay as they are until the schema is as asked for")
         numbers: dict[str, Any] = {"replicas": workload.replicas, "readyReplicas": workload.ready}
-        if complete and not self.waiting:
-            numbers["rolledOut"] = workload.template
+        if workload.template != rolled_out_before or (complete and not self.waiting):
+            numbers["rolledOut"] = workload.template if complete and not self.waiting else None
         return Standing(
             judge_available(workload),
             self.refused or progressing,

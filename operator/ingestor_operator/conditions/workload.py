@@ -30,8 +30,8 @@ class Workload:
 
     @property
     def replaced(self) -> bool:
-        """Tell whether no pod of an earlier template is left."""
-        return self.observed and self.replicas == self.updated
+        """Tell whether no pod of an earlier template is left, if the template has not just changed."""
+        return self.replicas == self.updated
 
 
 def read_workload(deployment: Manifest) -> Workload:

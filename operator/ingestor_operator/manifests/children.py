@@ -33,8 +33,9 @@ class Kind:
 
 DEPLOYMENTS = Kind("apps", "v1", "Deployment", "deployments")
 POD_MONITORS = Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True)
+SERVICE_ACCOUNTS = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 KINDS = (
-    Kind("", "v1", "ServiceAccount", "serviceaccounts"),
+    SERVICE_ACCOUNTS,
     Kind("", "v1", "Service", "services"),
     Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", optional=True),
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", optional=True),
@@ -49,8 +50,10 @@ def kinds(*, pod_monitors: bool) -> tuple[Kind, ...]:
     return (*KINDS, POD_MONITORS) if pod_monitors else KINDS
 
 
-def build_children(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> list[Manifest]:
-    """Return every object that shall be there, in the order of ``KINDS``."""
+def build_children(
+    ingestor: Ingestor, spec: IngestorSpec, facts: Facts, *, pod_monitors: bool = True
+) -> list[Manifest]:
+    """Return every object that shall be there, in the order of ``KINDS``; PodMonitors only where they may be made."""
     children = [
         build_service_account(ingestor),
         build_service(ingestor, spec),
@@ -63,6 +66,6 @@ def build_children(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> list
     children.append(build_deployment(ingestor, spec, facts))
     if spec.autoscaling is not None:
         children.append(build_autoscaler(ingestor, spec.autoscaling))
-    if spec.observability.pod_monitor.enabled:
+    if spec.observability.pod_monitor.enabled and pod_monitors:
         children.append(build_pod_monitor(ingestor, spec.observability.pod_monitor))
     return children

@@ -12,6 +12,7 @@ CONTAINER = "ingestor"
 CREDENTIALS_ANNOTATION = f"{GROUP}/credentials"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"
 GENERATION_ANNOTATION = f"{GROUP}/spec"
+CONNECTIONS_ANNOTATION = f"{GROUP}/connections"
 
 USER_ID = 65532
 MIN_READY_S = 10
@@ -37,14 +38,21 @@ def build_deployment(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> Ma
             "revisionHistoryLimit": 3,
             "template": template,
         },
-        annotations={TEMPLATE_ANNOTATION: digest(template), GENERATION_ANNOTATION: cause(ingestor, facts)},
+        annotations={
+            TEMPLATE_ANNOTATION: digest(template),
+            GENERATION_ANNOTATION: cause(spec, facts),
+            CONNECTIONS_ANNOTATION: str(facts.connections),
+        },
     )
 
 
-def cause(ingestor: Ingestor, facts: Facts) -> str:
-    """Return a hash of what users change: a template that differs while this does not comes from a new operator."""
-    spec = {name: value for name, value in ingestor.raw_spec.items() if name != "replicas"}
-    return digest([spec, facts.credentials])
+def cause(spec: IngestorSpec, facts: Facts) -> str:
+    """Return a hash of what users change: a template that differs while this does not comes from a new operator.
+
+    Defaults are left out: a new CRD brings some for fields that there were not, and nobody has changed anything.
+    """
+    chosen = spec.model_dump(by_alias=True, exclude_defaults=True, exclude={"replicas"})
+    return digest([chosen, facts.credentials, facts.connections])
 
 
 def pod_template(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> dict[str, Any]:

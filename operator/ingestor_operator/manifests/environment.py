@@ -1,6 +1,7 @@
 """The ``INGESTOR_*`` settings of a pod, from the spec."""
 
 from typing import Any
+from urllib.parse import quote
 
 from ingestor.schema.spec import duration_s
 from ingestor_operator.manifests.facts import Facts
@@ -61,8 +62,9 @@ def _database(spec: IngestorSpec, facts: Facts) -> list[dict[str, Any]]:
     if facts.has_uri:
         return [_secret("INGESTOR_DATABASE_URL", secret, "uri"), *tls]
     host = f"[{database.host}]" if database.host and ":" in database.host else database.host
+    name = quote(database.name or "", safe="")
     return [
-        {"name": "INGESTOR_DATABASE_URL", "value": f"postgresql://{host}:{database.port}/{database.name}"},
+        {"name": "INGESTOR_DATABASE_URL", "value": f"postgresql://{host}:{database.port}/{name}"},
         _secret("PGUSER", secret, "username"),
         _secret("PGPASSWORD", secret, "password"),
         *tls,

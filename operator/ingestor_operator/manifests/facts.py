@@ -56,6 +56,7 @@ def build(
     *,
     name: str | None = None,
     annotations: dict[str, str] | None = None,
+    further_labels: dict[str, str] | None = None,
     **rest: Any,
 ) -> Manifest:
     """Return an object with labels, owner and the hash of what is asked for."""
@@ -65,7 +66,7 @@ def build(
         "metadata": {
             "name": name or ingestor.name,
             "namespace": ingestor.namespace,
-            "labels": labels(ingestor.name),
+            "labels": {**(further_labels or {}), **labels(ingestor.name)},
             "annotations": dict(annotations or {}),
             "ownerReferences": [
                 {

@@ -11,6 +11,4 @@ def build_pod_monitor(ingestor: Ingestor, monitor: PodMonitor) -> Manifest:
         "selector": {"matchLabels": selector(ingestor.name)},
         "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": monitor.interval}],
     }
-    manifest = build("monitoring.coreos.com/v1", "PodMonitor", ingestor, body)
-    manifest["metadata"]["labels"] = {**(monitor.labels or {}), **manifest["metadata"]["labels"]}
-    return manifest
+    return build("monitoring.coreos.com/v1", "PodMonitor", ingestor, body, further_labels=monitor.labels)

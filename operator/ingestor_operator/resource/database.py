@@ -58,6 +58,12 @@ class Database(ResourceModel):
         pattern=r"^[A-Za-z0-9_.:-]+$",
         description="Host of the primary, reached directly and not through a pooler in transaction mode."
         " Left out, host, port and database come from the Secrets' key uri.",
+        json_schema_extra=rules(
+            (
+                "!self.contains(':') || self.matches('^[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,7}$')",
+                "host is a name or an address alone: write its port into spec.database.port",
+            ),
+        ),
     )
     port: int = Field(5432, ge=1, le=65535, description="Port of the database.")
     name: str | None = Field(

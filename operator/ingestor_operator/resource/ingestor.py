@@ -39,7 +39,9 @@ class IngestorSpec(ResourceModel):
     )
 
     management_state: Literal["Managed", "Unmanaged"] = Field(
-        "Managed", description="Unmanaged makes the operator leave this object and all that belongs to it alone."
+        "Managed",
+        description="Unmanaged makes the operator leave this object and all that belongs to it alone; deleting it then"
+        " keeps the data, whatever schema.reclaimPolicy says.",
     )
     image: str | None = Field(
         None,
@@ -67,7 +69,7 @@ class IngestorSpec(ResourceModel):
     @property
     def most_replicas(self) -> int:
         """Return the most pods there may be, rollouts aside."""
-        return self.autoscaling.max_replicas if self.autoscaling else self.replicas
+        return max(self.replicas, self.autoscaling.max_replicas if self.autoscaling else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""What must be so before any pod is touched: credentials that work, a schema that is there, connections that fit."""
+
+from dataclasses import dataclass
+
+from ingestor_operator.access import Access, AccessReader
+from ingestor_operator.budget import connections_per_pod
+from ingestor_operator.cache import Cache
+from ingestor_operator.conditions.verdict import Verdict, failed, unknown
+from ingestor_operator.config import Settings
+from ingestor_operator.database import SchemaVerdict
+from ingestor_operator.errors import BlockedError
+from ingestor_operator.manifests.children import DEPLOYMENTS
+from ingestor_operator.manifests.deployment import CONNECTIONS_ANNOTATION, CREDENTIALS_ANNOTATION
+from ingestor_operator.manifests.facts import Facts, Manifest
+from ingestor_operator.resource.ingestor import Ingestor, IngestorSpec
+from ingestor_operator.schema_keeper import SchemaKeeper
+from ingestor_operator.sharing import Sharing
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What was found out.
+
+    Without ``facts`` nothing is applied; without ``pods_may_roll`` running pods stay as they are. ``blocked`` is what
+    a person must change about the spec.
+    """
+
+    reachable: Verdict
+    applied: Verdict
+    facts: Facts | None = None
+    pods_may_roll: bool = False
+    blocked: Verdict | None = None
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Reads the Secrets and keeps the schema, which comes before any pod."""
+
+    access: AccessReader
+    cache: Cache
+    keeper: SchemaKeeper
+    sharing: Sharing
+    settings: Settings
+
+    async def prepare(self, ingestor: Ingestor, spec: IngestorSpec, *, suspect: bool) -> Preparation:
+        """Return how things stand; ``suspect`` says that pods have trouble with the database.
+
+        Raises:
+            ClusterError: the API server could not be asked.
+        """
+        try:
+            access = await self.access.read(ingestor, spec)
+        except BlockedError as error:
+            text = unknown(error.reason, "the database can't be asked")
+            return Preparation(failed(error.reason, str(error)), text)
+        try:
+            self.sharing.check_agreement(ingestor, spec, self.cache.ingestors())
+        except BlockedError as error:
+            text = unknown(error.reason, "nothing was asked: another Ingestor has this schema")
+            return Preparation(text, failed(error.reason, str(error)))
+        schema = await self.keeper.keep(ingestor.key, access.target, suspect=suspect)
+        deployment = self.cache.child(ingestor.key, DEPLOYMENTS.kind, ingestor.name)
+        return await self._weigh(spec, access, schema, deployment)
+
+    async def _weigh(
+        self, spec: IngestorSpec, access: Access, schema: SchemaVerdict, deployment: Manifest | None
+    ) -> Preparation:
+        try:
+            connections = connections_per_pod(
+                spec.database.max_connections, spec.most_replicas, _present_connections(deployment)
+            )
+        except BlockedError as error:
+            refusal = failed(error.reason, str(error))
+            return Preparation(schema.reachable, schema.applied, blocked=refusal, steps=schema.steps)
+        reachable = schema.reachable
+        # Pods are ready without a database, so nothing else keeps a wrong password from replacing pods that work.
+        if reachable.good and access.digest != _present_credentials(deployment):
+            reachable = await self.keeper.check_login(access.writer)
+        facts = Facts(
+            image=spec.image or self.settings.image,
+            connections=connections,
+            credentials=access.digest,
+            has_uri=access.writer.has_uri,
+            database_port=access.writer.port,
+        )
+        return Preparation(
+            reachable,
+            schema.applied,
+            facts,
+            pods_may_roll=schema.pods_may_roll and reachable.good,
+            blocked=self._refuse_pod_monitor(spec),
+            steps=schema.steps,
+        )
+
+    def _refuse_pod_monitor(self, spec: IngestorSpec) -> Verdict | None:
+        if not spec.observability.pod_monitor.enabled or self.settings.pod_monitors:
+            return None
+        text = "spec.observability.podMonitor is enabled, but the operator may not make PodMonitors"
+        return failed("PodMonitorsOff", f"{text}: install the chart with podMonitors.enabled=true, or disable it")
+
+
+def _present_credentials(deployment: Manifest | None) -> str | None:
+    """Return the hash of the credentials that running pods have."""
+    template = (deployment or {}).get("spec", {}).get("template", {})
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    return annotations.get(CREDENTIALS_ANNOTATION)
+
+
+def _present_connections(deployment: Manifest | None) -> int | None:
+    """Return how many connections each running pod holds."""
+    text = ((deployment or {}).get("metadata", {}).get("annotations") or {}).get(CONNECTIONS_ANNOTATION, "")
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,12 @@
+"""A namespace with an operator and its surroundings, all in memory."""
+
+from pathlib import Path
+
+import pytest
+
+from support.operator_site import OperatorSite
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> OperatorSite:
+    return OperatorSite(tmp_path)

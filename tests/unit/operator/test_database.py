@@ -1,0 +1,82 @@
+"""What errors of the schema engine mean for the conditions; a new one cannot be forgotten."""
+
+import pytest
+
+from ingestor.errors import ConfigurationError, IngestorError
+from ingestor.schema.faults import DatabaseRefusedError, DatabaseUnavailableError, SchemaError, SchemaTransientError
+from ingestor.schema.roles import Roles
+from ingestor.schema.spec import SchemaSpec
+from ingestor.schema.steps import HeldError, Plan, StaleApprovalError, Step
+from ingestor_operator.database import Target, explain, keep_schema, roles_of
+from ingestor_operator.errors import BlockedError
+from ingestor_operator.resource.status import Condition
+
+PLAN = Plan("db", (Step("index", "i", ("CREATE INDEX",), "make an index", "held", "it is big"),))
+
+
+def subclasses(kind: type[IngestorError]) -> set[type[IngestorError]]:
+    """Return a class and all below it."""
+    return {kind}.union(*(subclasses(below) for below in kind.__subclasses__()))
+
+
+FAULTS = sorted(subclasses(SchemaError) | subclasses(SchemaTransientError), key=lambda fault: fault.__name__)
+AWAY = subclasses(DatabaseRefusedError) | subclasses(DatabaseUnavailableError) | {SchemaTransientError}
+
+
+def make(fault: type[IngestorError]) -> IngestorError:
+    """Return an error of a class."""
+    return fault(PLAN) if issubclass(fault, HeldError) else fault("it says why")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_every_fault_has_its_condition(fault: type[IngestorError]) -> None:
+    error = make(fault)
+    verdict = explain(error)
+    reason = "".join(word.capitalize() for word in error.reason.split("_"))  # type: ignore[attr-defined]
+    assert verdict.applied.reason == reason
+    assert not verdict.good
+    if fault in AWAY:
+        assert (verdict.reachable.status, verdict.reachable.reason) == ("False", reason)
+        assert verdict.applied.status == "Unknown"
+        assert verdict.reachable.message == str(error)
+    else:
+        assert verdict.reachable.status == "True"
+        assert verdict.applied.status == "False"
+        assert str(error) in verdict.applied.message
+    assert verdict.pods_may_roll is issubclass(fault, HeldError)
+    for item in (verdict.reachable, verdict.applied):
+        Condition(
+            type="x", status=item.status, observed_generation=1, last_transition_time="now", reason=item.reason,
+            message=item.message,
+        )  # fmt: skip
+
+
+def test_an_approval_is_asked_for_by_its_field_and_hash() -> None:
+    for error in (HeldError(PLAN), StaleApprovalError(PLAN)):
+        assert f"spec.schema.approvedPlan: {PLAN.hash}" in explain(error).applied.message
+
+
+def test_an_error_without_a_reason_is_still_told() -> None:
+    verdict = explain(ConfigurationError("odd"))
+    assert (verdict.applied.status, verdict.applied.reason) == ("False", "Unknown")
+    assert "odd" in verdict.applied.message
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@[db:5432]/metrics?sslmode=disable", "postgresql://u:p@h:x/d"])
+async def test_a_url_that_cannot_be_read_is_a_verdict_and_no_crash(url: str) -> None:
+    target = Target(url, Roles.for_schema("analytics"), SchemaSpec(), "Apply", None)
+    assert (await keep_schema(target)).reachable.reason == "DatabaseRefused"
+
+
+def test_roles_follow_from_the_secrets_and_the_schema() -> None:
+    assert roles_of("o", "w", None, "analytics") == Roles("o", "w", "analytics_reader")
+    assert roles_of("o", "w", "grafana", "analytics").reader == "grafana"
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "a", None), ("a", "b", "a"), ("a b", "w", None), ("o", "w\n", None), ("", "w", None)]
+)
+def test_roles_that_cannot_be_are_refused(names: tuple[str, str, str | None]) -> None:
+    with pytest.raises(BlockedError) as refusal:
+        roles_of(*names, "analytics")
+    assert refusal.value.reason == "RolesInvalid"
