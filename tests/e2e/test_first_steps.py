@@ -3,9 +3,11 @@
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +15,7 @@ from support.kube import CHART, EXAMPLES, RELEASE, Site, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-GRPCURL = ("grpcurl", "-plaintext")
+GRPCURL = (str(Path(sys.executable).with_name("grpcurl")), "-plaintext")
 
 
 @pytest.fixture(scope="module")
