@@ -52,6 +52,8 @@ def changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[d
 
 
 def _is_news(before: dict[str, Any] | None, after: dict[str, Any]) -> bool:
-    if before is None or before["status"] != after["status"]:
-        return True
-    return bool(after["status"] == "False" and before["reason"] != after["reason"])
+    """Tell of trouble, of its end, and of Ready; a cause that is well from the start is no news."""
+    old = before or {"status": "Unknown", "reason": ""}
+    if old["status"] == after["status"]:
+        return bool(after["status"] == "False" and old["reason"] != after["reason"])
+    return bool(after["status"] == "False" or after["type"] == "Ready" or old["status"] == "False")
