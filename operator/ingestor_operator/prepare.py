@@ -67,9 +67,8 @@ class Preparer:
         self, spec: IngestorSpec, access: Access, schema: SchemaVerdict, deployment: Manifest | None
     ) -> Preparation:
         try:
-            connections = connections_per_pod(
-                spec.database.max_connections, spec.most_replicas, _present_connections(deployment)
-            )
+            most = spec.database.max_connections
+            connections = connections_per_pod(most, spec.most_replicas, _present_connections(deployment, most))
         except BlockedError as error:
             refusal = failed(error.reason, str(error))
             return Preparation(schema.reachable, schema.applied, blocked=refusal, steps=schema.steps)
@@ -107,7 +106,8 @@ def _present_credentials(deployment: Manifest | None) -> str | None:
     return annotations.get(CREDENTIALS_ANNOTATION)
 
 
-def _present_connections(deployment: Manifest | None) -> int | None:
-    """Return how many connections each running pod holds."""
-    text = ((deployment or {}).get("metadata", {}).get("annotations") or {}).get(CONNECTIONS_ANNOTATION, "")
-    return int(text) if text.isdecimal() else None
+def _present_connections(deployment: Manifest | None, max_connections: int) -> int | None:
+    """Return how many connections each running pod holds, if by the same bound: another one is another question."""
+    note = ((deployment or {}).get("metadata", {}).get("annotations") or {}).get(CONNECTIONS_ANNOTATION, "")
+    count, _, bound = note.partition(" of ")
+    return int(count) if count.isdecimal() and bound == str(max_connections) else None

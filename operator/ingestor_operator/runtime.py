@@ -146,8 +146,10 @@ class Runtime:
     async def _resync(self, cluster: Cluster) -> None:
         while True:
             pause_s = self._settings.resync_s * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._relist.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._relist.wait()
                 await asyncio.sleep(RELIST_DELAY_S)
             self._relist.clear()
             try:

@@ -48,6 +48,7 @@ class View:
         return Standing(
             judge_available(workload),
             self.refused or progressing,
-            rolled_out=complete or (current and serving),
+            # What is refused is part of this generation: without its Service or its policy it is not there.
+            rolled_out=self.refused is None and (complete or (current and serving)),
             numbers=numbers,
         )

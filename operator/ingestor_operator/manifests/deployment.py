@@ -41,9 +41,14 @@ def build_deployment(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> Ma
         annotations={
             TEMPLATE_ANNOTATION: digest(template),
             GENERATION_ANNOTATION: cause(spec, facts),
-            CONNECTIONS_ANNOTATION: str(facts.connections),
+            CONNECTIONS_ANNOTATION: connections_note(spec, facts.connections),
         },
     )
+
+
+def connections_note(spec: IngestorSpec, connections: int) -> str:
+    """Return the connections of each pod, and the bound that they come from."""
+    return f"{connections} of {spec.database.max_connections}"
 
 
 def cause(spec: IngestorSpec, facts: Facts) -> str:

@@ -90,12 +90,21 @@ class Database(ResourceModel):
         ge=4,
         le=10_000,
         description="Connections that all pods together may hold, also during a rollout, which doubles the pods."
-        " Each pod gets as many as fit, at most 4.",
+        " Each pod gets two, or one where two do not fit.",
     )
 
 
 class Schema(ResourceModel):
     """The schema in the database: its shape, and what the operator may do with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!(self.reclaimPolicy == 'Delete' && self.managementPolicy == 'Plan')",
+                "reclaimPolicy Delete changes the database, which managementPolicy Plan forbids: use Apply, or Retain",
+            ),
+        )
+    )
 
     management_policy: ManagementPolicy = Field(
         "Apply",

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from ingestor_operator.manifests.children import build_children
-from ingestor_operator.manifests.deployment import GENERATION_ANNOTATION, TEMPLATE_ANNOTATION, build_deployment
+from ingestor_operator.manifests.deployment import GENERATION_ANNOTATION, TEMPLATE_ANNOTATION, build_deployment, cause
 from ingestor_operator.manifests.facts import DESIRED_ANNOTATION, Facts
+from ingestor_operator.resource.ingestor import IngestorSpec
 from support.operator_specs import FACTS, read_ingestor, specs
 
 ALL = {"desired", "template", "cause"}
@@ -59,6 +61,20 @@ def test_a_users_change_shows_where_it_should(spec: dict[str, Any], differ: set[
 )
 def test_what_the_operator_changes_is_no_users_cause(facts: dict[str, Any], differ: set[str]) -> None:
     assert changed(hashes(), hashes(replace(FACTS, **facts))) == differ
+
+
+class _NextSpec(IngestorSpec):
+    """The spec of a later version, which has a field more."""
+
+    added: int = Field(1, description="What is new.")
+
+
+def test_a_field_that_a_later_version_adds_is_no_users_cause_until_it_is_set() -> None:
+    spec = read_ingestor(replicas=3, service={"type": "NodePort"}).raw_spec
+    now = cause(IngestorSpec.model_validate(spec), FACTS)
+    assert cause(_NextSpec.model_validate(spec), FACTS) == now
+    assert cause(_NextSpec.model_validate({**spec, "added": 1}), FACTS) == now  # as the new CRD fills it in
+    assert cause(_NextSpec.model_validate({**spec, "added": 2}), FACTS) != now
 
 
 @settings(max_examples=60, deadline=None)
