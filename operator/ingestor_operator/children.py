@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ingestor_operator.cache import Cache
 from ingestor_operator.cluster import Cluster, kind_of
 from ingestor_operator.errors import RefusedError
-from ingestor_operator.manifests.children import DEPLOYMENTS, KINDS, POD_MONITORS, SERVICE_ACCOUNTS, Kind
+from ingestor_operator.manifests.children import DEPLOYMENTS, KINDS, POD_MONITORS, Kind
 from ingestor_operator.manifests.drift import satisfies
 from ingestor_operator.manifests.facts import MANAGED_BY, MANAGED_BY_LABEL, Manifest
 from ingestor_operator.resource.ingestor import Ingestor
@@ -49,23 +49,14 @@ class ChildWriter:
         observed = self.cache.child(ingestor.key, kind.kind, name)
         if observed is not None and satisfies(observed, manifest):
             return
-        # One that we have not seen may be somebody else's: without force that is a conflict. Not so with accounts,
-        # most of which set none of our fields: an Ingestor named "default" would take all pods' tokens away.
-        if observed is None and kind is SERVICE_ACCOUNTS:
+        # One that no watch shows may be somebody else's, or ours without its labels. Applying without force would not
+        # tell: most accounts, for one, set none of our fields, and all pods of "default" would lose their tokens.
+        if observed is None:
             observed = await self.cluster.find_object(kind, ingestor.namespace, name)
         if observed is not None and not _is_ours(observed, ingestor):
-            raise _conflict(kind, name)
-        try:
-            applied = await self.cluster.apply(manifest, force=observed is not None)
-        except RefusedError as error:
-            if error.reason != "Conflict" or observed is not None:
-                raise
-            # Ours all the same where somebody has only taken our labels off, so that no watch shows it.
-            found = await self.cluster.find_object(kind, ingestor.namespace, name)
-            if found is None or not _is_owned(found, ingestor):
-                raise _conflict(kind, name) from error
-            applied = await self.cluster.apply(manifest, force=True)
-        self.cache.put_child(kind, applied)
+            text = f"there is a {kind.kind} {name} that is not of this Ingestor"
+            raise RefusedError("Conflict", f"{text}; delete or rename it, or give the Ingestor another name")
+        self.cache.put_child(kind, await self.cluster.apply(manifest, force=observed is not None))
 
     async def scale(self, ingestor: Ingestor, replicas: int) -> None:
         """Set the number of pods, where there are any, and nothing else."""
@@ -85,11 +76,6 @@ class ChildWriter:
         if "deletionTimestamp" not in observed["metadata"]:
             await self.cluster.delete(kind, ingestor.namespace, name)
             self.cache.put_child(kind, observed, deleted=True)
-
-
-def _conflict(kind: Kind, name: str) -> RefusedError:
-    text = f"there is a {kind.kind} {name} that is not of this Ingestor"
-    return RefusedError("Conflict", f"{text}; delete or rename it, or give the Ingestor another name")
 
 
 def _is_ours(observed: Manifest, ingestor: Ingestor) -> bool:

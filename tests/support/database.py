@@ -11,10 +11,9 @@ from secrets import token_hex
 import asyncpg
 
 from ingestor.local import InstanceBusyError, LocalServer
-from ingestor.local.account import prepare_cache, server_account
-from ingestor.local.container import ContainerEngine
+from ingestor.local.account import Account, prepare_cache, server_account
 from ingestor.local.database import ensure_database
-from ingestor.local.find import first_of, native_sources
+from ingestor.local.find import Say, first_of, native_sources
 from ingestor.local.installed import Installation
 from ingestor.local.postmaster import kill_all
 from ingestor.local.processes import CommandRunner
@@ -108,6 +107,17 @@ class DatabaseServer:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
+async def find_native(cache: Path, account: Account, say: Say) -> Installation:
+    """Return a TimescaleDB that runs on this machine itself, not in a container: the tests kill servers.
+
+    Raises:
+        ConfigurationError: this machine has none and cannot be given one.
+    """
+    found = await first_of(native_sources(cache, account, say))
+    assert isinstance(found, Installation)
+    return found
+
+
 async def start_database_server(cache: Path) -> DatabaseServer:
     """Start a server that no other test process uses and migrate its template.
 
@@ -116,10 +126,7 @@ async def start_database_server(cache: Path) -> DatabaseServer:
     """
     account = server_account()
     prepare_cache(cache, account)
-    # No container: the tests kill servers.
-    installation = await first_of(native_sources(cache, account, print))
-    if isinstance(installation, ContainerEngine):
-        raise TypeError("a native source found a container engine")
+    installation = await find_native(cache, account, print)
     for slot in range(1, SLOTS + 1):
         directory = cache / "instances" / f"test-{slot}-pg{installation.major}"
         server = LocalServer(installation, directory, account)

@@ -57,6 +57,7 @@ class FakeWriter:
         self.flushed: list[Batch] = []
         self.connects = 0
         self.housekeepings = 0
+        self.checks = 0
         self.connected = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -93,6 +94,12 @@ class FakeWriter:
             raise FlushError("COMMIT was not answered", ErrorClass.CONNECTION, if_committed=tuple(outcomes))
         self._commit(batch, outcomes)
         return outcomes
+
+    async def check(self) -> None:
+        self.checks += 1
+        if not self.connected or self.database.away:
+            self.connected = False
+            raise FlushError("the database does not answer", ErrorClass.CONNECTION)
 
     async def housekeep(self) -> None:
         self.housekeepings += 1

@@ -1,6 +1,6 @@
 """A database with TimescaleDB for as long as a block runs: the given one, or one on this machine."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,10 +9,13 @@ from typing import Literal, Protocol
 import asyncpg
 
 from ingestor.errors import ConfigurationError
-from ingestor.local.account import prepare_cache, server_account
+from ingestor.local.account import Account, prepare_cache, server_account
 from ingestor.local.container import ContainerEngine, ContainerServer
 from ingestor.local.find import Say, find_or_install
+from ingestor.local.installed import Installation
 from ingestor.local.server import LocalServer
+
+Find = Callable[[Path, Account, Say], Awaitable[Installation | ContainerEngine]]
 
 DATABASE = "ingestor"
 CONNECT_TIMEOUT_S = 5.0
@@ -50,12 +53,12 @@ class Server(Protocol):
 
 @asynccontextmanager
 async def running_database(
-    cache: Path, *, instance: str, given_url: str | None, say: Say
+    cache: Path, *, instance: str, given_url: str | None, say: Say, find: Find = find_or_install
 ) -> AsyncIterator[AdminDatabase]:
     """Give a database named ``ingestor`` that has TimescaleDB, and stop its server when the block ends.
 
     ``given_url`` is used as it is: nothing is made, checked or stopped. ``instance`` names the data, which stay from
-    one run to the next.
+    one run to the next. ``find`` says where a TimescaleDB comes from.
 
     Raises:
         InstanceBusyError: another process uses this instance.
@@ -65,7 +68,7 @@ async def running_database(
         say("Database: the one of INGESTOR_DATABASE_URL")
         yield AdminDatabase(given_url, "the database of INGESTOR_DATABASE_URL")
         return
-    server = await find_server(cache, instance, say)
+    server = await find_server(cache, instance, say, find)
     await server.start()
     try:
         await ensure_database(server, DATABASE)
@@ -75,7 +78,7 @@ async def running_database(
         await server.stop()
 
 
-async def find_server(cache: Path, instance: str, say: Say) -> Server:
+async def find_server(cache: Path, instance: str, say: Say, find: Find = find_or_install) -> Server:
     """Return the server of ``instance``, not started yet.
 
     Raises:
@@ -83,7 +86,7 @@ async def find_server(cache: Path, instance: str, say: Say) -> Server:
     """
     account = server_account()
     prepare_cache(cache, account)
-    found = await find_or_install(cache, account, say)
+    found = await find(cache, account, say)
     # One major version cannot read the data of another.
     directory = cache / "instances" / f"{instance}-pg{found.major}"
     if isinstance(found, ContainerEngine):

@@ -18,6 +18,8 @@ from ingestor.telemetry.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 HOUSEKEEPING_INTERVAL_S = 60.0
+IDLE_CHECK_S = 5.0
+"""Time after which an idle lane asks whether its database is still there: without traffic nothing else would tell."""
 _SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.MEMORY)
 _SMALLER = (ErrorClass.SPLIT, ErrorClass.MEMORY)
 _SUSPICIOUS = (ErrorClass.RETRY, ErrorClass.MEMORY, ErrorClass.UNKNOWN)
@@ -37,6 +39,11 @@ class Schedule:
             return False
         self.due_at = self._clock() + HOUSEKEEPING_INTERVAL_S
         return True
+
+    @property
+    def next_look_at(self) -> float:
+        """Return until when an idle lane may wait."""
+        return min(self.due_at, self._clock() + IDLE_CHECK_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +99,17 @@ class Lane:
         await self._writer.close()
 
     async def _step(self) -> None:
-        """Do one thing: find out an unknown outcome, keep house, or store the next batch."""
+        """Do one thing: find out an unknown outcome, keep house, store the next batch, or see that somebody answers."""
         if self._unknown is not None:
             await self._find_out(self._unknown)
             return
         if self._tools.housekeeping.claim():
             await self._writer.housekeep()
         async with self._tools.taking:
-            taken = await self._tools.buffer.take(self._tools.housekeeping.due_at)
+            taken = await self._tools.buffer.take(self._tools.housekeeping.next_look_at)
+        if not taken:
+            await self._writer.check()
+            return
         self.in_flight = taken
         try:
             await self._store(taken)
@@ -108,8 +118,6 @@ class Lane:
             self._forget_settled()
 
     async def _store(self, helds: list[Held]) -> None:
-        if not helds:
-            return
         batch = Batch([held.part for held in helds], self._writer.mint_key())
         started = time.perf_counter()
         try:

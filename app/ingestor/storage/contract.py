@@ -122,6 +122,13 @@ class Writer(Protocol):
                 is CONNECTION.
         """
 
+    async def check(self) -> None:
+        """See that the database answers; for times without traffic.
+
+        Raises:
+            FlushError: it does not; the connection may be gone.
+        """
+
     async def housekeep(self) -> None:
         """Do the database's upkeep; once a minute and process.
 

@@ -27,6 +27,7 @@ SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_in
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
 """
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+CHECK_TIMEOUT_S = 5.0
 _EXPIRY_S = 10.0
 """Longest time that one housekeeping deletes old keys: 5,000 take about 0.1 s, so that it keeps up with any rate."""
 
@@ -72,6 +73,15 @@ class PostgresWriter:
                 return await flush.run()
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise flush.failure(error) from error
+
+    async def check(self) -> None:
+        """See that the database answers; see ``contract.Writer.check``."""
+        connection = self._connected()
+        try:
+            async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
+                await connection.execute("SELECT 1")
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            raise FlushError(f"the database does not answer: {describe(error)}", classify(error)) from error
 
     async def housekeep(self) -> None:
         """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""

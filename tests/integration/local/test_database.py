@@ -16,7 +16,7 @@ import pytest
 from ingestor.local import InstanceBusyError, running_database
 from ingestor.local.account import server_account
 from ingestor.local.postmaster import processes_of
-from support.database import Database, DatabaseServer, PrivateServer
+from support.database import Database, DatabaseServer, PrivateServer, find_native
 from support.eventually import eventually
 
 PROGRAM = """
@@ -24,9 +24,11 @@ import asyncio, sys
 from pathlib import Path
 import asyncpg
 from ingestor.local import running_database
+from support.database import find_native
 
 async def main():
-    async with running_database(Path(sys.argv[1]), instance=sys.argv[2], given_url=None, say=str) as database:
+    where = {"instance": sys.argv[2], "given_url": None, "find": find_native}
+    async with running_database(Path(sys.argv[1]), say=str, **where) as database:
         print(database.admin_url, flush=True)
         try:
             await asyncio.Event().wait()
@@ -94,7 +96,7 @@ def _ignore(text: str) -> None:
 
 
 async def _run_once(cache: Path, instance: str) -> str:
-    async with running_database(cache, instance=instance, given_url=None, say=_ignore) as database:
+    async with running_database(cache, instance=instance, given_url=None, say=_ignore, find=find_native) as database:
         return database.admin_url
 
 
@@ -104,7 +106,9 @@ async def test_the_database_has_timescaledb_is_told_and_ends_with_the_block(
     said: list[str] = []
     directory, cache = new_directory, new_directory.parent.parent
     instance = _instance_in(directory, database_server)
-    async with running_database(cache, instance=instance, given_url=None, say=said.append) as database:
+    async with running_database(
+        cache, instance=instance, given_url=None, say=said.append, find=find_native
+    ) as database:
         assert await _value(database.admin_url, "SELECT current_database()") == "ingestor"
         assert await _value(database.admin_url, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
         assert any(database.description in line for line in said)
@@ -113,7 +117,9 @@ async def test_the_database_has_timescaledb_is_told_and_ends_with_the_block(
 
 async def test_an_error_in_the_block_stops_the_server_too(directory: Path, instance: str) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with running_database(directory.parent.parent, instance=instance, given_url=None, say=_ignore):
+        async with running_database(
+            directory.parent.parent, instance=instance, given_url=None, say=_ignore, find=find_native
+        ):
             raise ZeroDivisionError
     assert _servers(directory) == []
 
@@ -138,7 +144,9 @@ async def test_a_killed_process_leaves_a_server_that_the_next_one_replaces(direc
         await eventually(lambda: process.poll() is not None)
     left = _servers(directory)
     assert left
-    async with running_database(directory.parent.parent, instance=instance, given_url=None, say=_ignore) as database:
+    async with running_database(
+        directory.parent.parent, instance=instance, given_url=None, say=_ignore, find=find_native
+    ) as database:
         assert await _value(database.admin_url, "SELECT answer FROM kept") == 42
         assert left[0] not in _servers(directory)
 

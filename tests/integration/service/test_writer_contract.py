@@ -102,6 +102,14 @@ async def test_a_connected_writer_knows_the_length_of_a_chunk_and_keeps_house(su
     await subject.writer.housekeep()
 
 
+async def test_a_check_tells_whether_there_is_a_connection(subject: Subject) -> None:
+    with pytest.raises(FlushError) as failed:
+        await subject.writer.check()
+    assert failed.value.error_class is ErrorClass.CONNECTION
+    await subject.writer.connect()
+    await subject.writer.check()
+
+
 async def test_a_batch_is_stored_part_by_part_and_once(subject: Subject, database: Database) -> None:
     await subject.writer.connect()
     batch = _batch(make_held(3, key=mint_key(), rejected={"name_empty": 2}).part, make_held(4).part, make_held(5).part)

@@ -8,7 +8,7 @@ import pytest
 from ingestor.errors import PermanentError, TransientError
 from ingestor.keys import mint_key
 from ingestor.pipeline.buffer import MAX_CHUNKS
-from ingestor.pipeline.lane import HOUSEKEEPING_INTERVAL_S
+from ingestor.pipeline.lane import HOUSEKEEPING_INTERVAL_S, IDLE_CHECK_S
 from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, Outcome, Stored
 from support.fake_writer import FakeDatabase, FakeWriter, Fault
 from support.pipeline import make_held, running_pipeline, wait_until
@@ -220,5 +220,21 @@ def test_house_is_kept_once_a_minute_by_all_lanes_together() -> None:
         async with running_pipeline(*writers):
             await asyncio.sleep(HOUSEKEEPING_INTERVAL_S * 5 + 1)
             assert sum(writer.housekeepings for writer in writers) == 6
+
+    run_virtually(scenario())
+
+
+def test_a_database_that_goes_away_without_traffic_is_noticed_soon() -> None:
+    async def scenario() -> None:
+        database = FakeDatabase()
+        async with running_pipeline(FakeWriter(database), FakeWriter(database)) as pipeline:
+            await asyncio.sleep(IDLE_CHECK_S)
+            assert pipeline.health.up
+            database.away = True
+            await asyncio.sleep(IDLE_CHECK_S * 2 + 0.1)
+            assert not pipeline.health.up
+            database.away = False
+            await asyncio.sleep(2)
+            assert pipeline.health.up
 
     run_virtually(scenario())
