@@ -9,7 +9,7 @@ import uvloop
 from ingestor.telemetry.logging import configure_logging
 from ingestor_operator.cluster import INGESTORS, connected
 from ingestor_operator.config import WatchSettings, load_settings
-from ingestor_operator.errors import OperatorError
+from ingestor_operator.errors import NotFoundError, OperatorError
 from ingestor_operator.resource.ingestor import FINALIZER
 from ingestor_operator.runtime import Runtime
 
@@ -40,7 +40,10 @@ def check_uninstall() -> None:
 
 async def _held(namespaces: list[str]) -> list[str]:
     async with connected(_ignore) as cluster:
-        bodies = [body for name in namespaces or ["*"] for body in await cluster.list_objects(INGESTORS, name)]
+        try:
+            bodies = [body for name in namespaces or ["*"] for body in await cluster.list_objects(INGESTORS, name)]
+        except NotFoundError:  # the CRD is gone, and all Ingestors with it
+            return []
     metadata = [body["metadata"] for body in bodies if FINALIZER in (body["metadata"].get("finalizers") or [])]
     return [f"{item['namespace']}/{item['name']}" for item in metadata]
 

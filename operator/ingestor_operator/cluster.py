@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -11,7 +11,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import GenericNamespacedResource, create_namespaced_resource
 from lightkube.types import PatchType
 
-from ingestor_operator.errors import ClusterError, RefusedError
+from ingestor_operator.errors import ClusterError, NotFoundError, RefusedError
 from ingestor_operator.manifests.children import KINDS, POD_MONITORS, Kind
 from ingestor_operator.manifests.facts import MANAGED_BY, Manifest
 from ingestor_operator.resource.ingestor import GROUP, KIND, PLURAL, VERSION
@@ -73,13 +73,11 @@ class Cluster:
 
     async def read_secret(self, namespace: str, name: str) -> Manifest | None:
         """Return a Secret, None where there is none."""
-        async with _errors(f"read Secret {name}"):
-            try:
+        try:
+            async with _errors(f"read Secret {name}"):
                 return dict(await self._client.get(_CLASSES[_SECRETS], name, namespace=namespace))
-            except ApiError as error:
-                if error.status.code == 404:
-                    return None
-                raise
+        except NotFoundError:
+            return None
 
     async def apply(self, manifest: Manifest, *, force: bool) -> Manifest:
         """Make an object what ``manifest`` says; what it does not name stays.
@@ -112,12 +110,9 @@ class Cluster:
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object; one that is gone already is fine."""
         self._on_write(kind.kind, "delete")
-        async with _errors(f"delete {kind.kind} {name}"):
-            try:
+        with suppress(NotFoundError):
+            async with _errors(f"delete {kind.kind} {name}"):
                 await self._client.delete(_CLASSES[kind], name, namespace=namespace)
-            except ApiError as error:
-                if error.status.code != 404:
-                    raise
 
     async def write_status(self, namespace: str, name: str, status: Manifest) -> Manifest:
         """Replace an Ingestor's status; fields of None are removed. Returns the object as it is then."""
@@ -190,6 +185,8 @@ async def _errors(what: str) -> AsyncIterator[None]:
     except ApiError as error:
         code = error.status.code or 0
         text = f"can't {what}: {error.status.message}"
+        if code == 404:
+            raise NotFoundError(text) from error
         if code in REFUSALS or _UNTYPED in text:
             raise RefusedError(error.status.reason or "Invalid", text) from error
         raise ClusterError(text) from error

@@ -8,6 +8,7 @@ from ingestor.errors import IngestorError, PermanentError, TransientError
 from ingestor.schema.apply import apply_schema, plan_schema
 from ingestor.schema.connect import connected
 from ingestor.schema.drop import drop_schema
+from ingestor.schema.preflight import inspect_durability
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import HeldError, Plan
@@ -99,6 +100,16 @@ async def check_login(url: str) -> Verdict:
     except IngestorError as error:
         return failed(camel(_reason(error)), f"the writer's Secret: {error}; pods stay as they are")
     return _REACHABLE
+
+
+async def check_durability(url: str) -> Verdict:
+    """Return whether a commit survives a crash and a failover, for information; database errors become verdicts."""
+    try:
+        findings = await inspect_durability(url)
+    except IngestorError as error:
+        return unknown(camel(_reason(error)), "the database can't be asked")
+    doubts = [finding.sentence for finding in findings if finding.level != "ok"]
+    return failed("NotDurable", "; ".join(doubts)) if doubts else ok("Durable", findings[0].sentence)
 
 
 async def drop(target: Target) -> str:

@@ -13,6 +13,10 @@ class ClusterError(OperatorError):
     """The API server could not be asked, or failed; the same call may succeed later."""
 
 
+class NotFoundError(ClusterError):
+    """The API server knows no such object, or no such kind."""
+
+
 class BlockedError(OperatorError):
     """Somebody must change something first; ``reason`` is the CamelCase reason of a condition."""
 

@@ -30,6 +30,7 @@ class Preparation:
     facts: Facts | None = None
     pods_may_roll: bool = False
     blocked: Verdict | None = None
+    durable: Verdict | None = None
     steps: int = 0
 
 
@@ -76,6 +77,7 @@ class Preparer:
         # Pods are ready without a database, so nothing else keeps a wrong password from replacing pods that work.
         if reachable.good and access.digest != _present_credentials(deployment):
             reachable = await self.keeper.check_login(access.writer)
+        durable = await self.keeper.check_durability(access.target) if reachable.good and spec.replicas else None
         facts = Facts(
             image=spec.image or self.settings.image,
             connections=connections,
@@ -89,6 +91,7 @@ class Preparer:
             facts,
             pods_may_roll=schema.pods_may_roll and reachable.good,
             blocked=self._refuse_pod_monitor(spec),
+            durable=durable,
             steps=schema.steps,
         )
 

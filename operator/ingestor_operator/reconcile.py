@@ -153,6 +153,8 @@ class Reconciler:
             "SchemaApplied": preparation.applied,
             "Ingesting": ingesting,
         }
+        if preparation.durable is not None:
+            verdicts["DatabaseDurable"] = preparation.durable
         view = View(self._deployment(ingestor), pods, desired, waiting=waiting, refused=refused)
         return await self._conclude(ingestor, spec, view, verdicts, preparation.facts)
 

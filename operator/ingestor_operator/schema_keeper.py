@@ -6,7 +6,7 @@ from time import monotonic
 
 from ingestor_operator.conditions.verdict import Verdict
 from ingestor_operator.credentials import Credentials
-from ingestor_operator.database import SchemaVerdict, Target, check_login, keep_schema
+from ingestor_operator.database import SchemaVerdict, Target, check_durability, check_login, keep_schema
 from ingestor_operator.metrics import Metrics
 from ingestor_operator.queue import Key
 
@@ -21,6 +21,23 @@ class _Seen:
     at: float
 
 
+class _Memo:
+    """Answers about databases by URL, each good for a while: many Ingestors may share one."""
+
+    def __init__(self, ask: Callable[[str], Awaitable[Verdict]], good_s: float, clock: Callable[[], float]) -> None:
+        self._ask = ask
+        self._good_s = good_s
+        self._clock = clock
+        self._known: dict[str, tuple[Verdict, float]] = {}
+
+    async def get(self, url: str) -> Verdict:
+        now = self._clock()
+        self._known = {place: seen for place, seen in self._known.items() if now - seen[1] < self._good_s}
+        if url not in self._known:
+            self._known[url] = await self._ask(url), now
+        return self._known[url][0]
+
+
 class SchemaKeeper:
     """Looks at each Ingestor's schema when something about it changed, when it is suspect, and once a resync."""
 
@@ -30,15 +47,16 @@ class SchemaKeeper:
         interval_s: float,
         keep: Callable[[Target], Awaitable[SchemaVerdict]] = keep_schema,
         log_in: Callable[[str], Awaitable[Verdict]] = check_login,
+        durability: Callable[[str], Awaitable[Verdict]] = check_durability,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._metrics = metrics
         self._interval_s = interval_s
         self._keep = keep
         self._clock = clock
-        self._log_in = log_in
         self._seen: dict[Key, _Seen] = {}
-        self._logins: dict[str, tuple[Verdict, float]] = {}
+        self._logins = _Memo(log_in, RETRY_S, clock)
+        self._durability = _Memo(durability, interval_s, clock)
 
     async def keep(self, key: Key, target: Target, *, suspect: bool) -> SchemaVerdict:
         """Return how the schema is; ``suspect`` says that pods have trouble with the database."""
@@ -54,13 +72,12 @@ class SchemaKeeper:
         return verdict
 
     async def check_login(self, credentials: Credentials) -> Verdict:
-        """Return whether the database takes a writer's credentials; many Ingestors may share them."""
-        now = self._clock()
-        self._logins = {url: seen for url, seen in self._logins.items() if now - seen[1] < RETRY_S}
-        # By URL: the same user and password may be right in one database and wrong in another.
-        if credentials.url not in self._logins:
-            self._logins[credentials.url] = await self._log_in(credentials.url), now
-        return self._logins[credentials.url][0]
+        """Return whether the database takes a writer's credentials."""
+        return await self._logins.get(credentials.url)
+
+    async def check_durability(self, target: Target) -> Verdict:
+        """Return what a crash or a failover of the database may cost."""
+        return await self._durability.get(target.owner_url)
 
     def last_target(self, key: Key) -> Target | None:
         """Return the schema that an Ingestor was last seen with."""

@@ -23,6 +23,8 @@ class FakeDatabase:
         self.drop_error: DatabaseError | None = None
         self.login = ok("Connected", "the database answers")
         self.logins: list[str] = []
+        self.durable = ok("Durable", "a commit survives a crash")
+        self.durability_asked = 0
 
     async def keep(self, target: Target) -> SchemaVerdict:
         """Stand in for ``keep_schema``."""
@@ -33,6 +35,11 @@ class FakeDatabase:
         """Stand in for ``check_login``."""
         self.logins.append(url)
         return self.login
+
+    async def durability(self, url: str) -> Verdict:
+        """Stand in for ``check_durability``."""
+        self.durability_asked += 1
+        return self.durable
 
     async def drop(self, target: Target) -> str:
         """Stand in for ``drop``."""

@@ -79,7 +79,9 @@ class OperatorSite:
         reporter = Reporter(self.cluster, self.cache, lambda: START + timedelta(seconds=self.now_s))
         sharing = Sharing()
         self.turns = UpgradeTurns()
-        keeper = SchemaKeeper(metrics, RESYNC_S, self.database.keep, self.database.log_in, lambda: self.now_s)
+        keeper = SchemaKeeper(
+            metrics, RESYNC_S, self.database.keep, self.database.log_in, self.database.durability, lambda: self.now_s
+        )
         teardown = Teardown(self.cluster, self.cache, access, children, keeper, reporter, sharing, self.database.drop)
         parts = Parts(
             cluster=self.cluster,

@@ -6,10 +6,12 @@ from ingestor.errors import IngestorError
 from ingestor.schema.connect import Connection, connected
 from ingestor.schema.identifiers import check_schema_name, quote_identifier
 from ingestor.schema.objects import WRITER_RIGHTS
-from ingestor.schema.preflight_server import Finding, judge_server
+from ingestor.schema.preflight_server import Finding, judge_durability, judge_server
 from ingestor.schema.versions import REQUIRED_VERSION, load_migrations, read_sql
 
-__all__ = ["Finding", "inspect"]
+__all__ = ["Finding", "inspect", "inspect_durability"]
+
+APPLICATION = "ingestor-check"
 
 
 async def inspect(url: str, schema: str) -> list[Finding]:
@@ -23,13 +25,24 @@ async def inspect(url: str, schema: str) -> list[Finding]:
     check_schema_name(schema)
     findings: list[Finding] = []
     try:
-        async with connected(url, "ingestor-check") as connection:
+        async with connected(url, APPLICATION) as connection:
             findings.append(Finding("ok", "connection", "the database answers and takes the password"))
             findings += await _server(connection)
             findings += await _schema(connection, schema)
     except IngestorError as error:
         findings.append(Finding("problem", "connection", str(error)))
     return findings
+
+
+async def inspect_durability(url: str) -> list[Finding]:
+    """Return what a crash or a failover of the database at ``url`` may cost.
+
+    Raises:
+        SchemaTransientError: the database cannot be reached.
+        SchemaError: the database refuses this user.
+    """
+    async with connected(url, APPLICATION) as connection:
+        return list(judge_durability(dict(await connection.fetchrow(read_sql("preflight", "server.sql")) or {})))
 
 
 async def _server(connection: Connection) -> list[Finding]:

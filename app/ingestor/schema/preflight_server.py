@@ -35,7 +35,7 @@ def judge_server(row: Mapping[str, Any], skew_s: float) -> Iterator[Finding]:
         yield Finding("warning", "rights", text)
     if row["standby"]:
         yield Finding("problem", "server", "this is a standby and takes no writes; connect to the primary")
-    yield from _durability(row)
+    yield from judge_durability(row)
     yield _clock(skew_s)
     yield _connections(row)
 
@@ -60,7 +60,8 @@ def _timescaledb(row: Mapping[str, Any]) -> Finding:
     return Finding("ok", "timescaledb", text)
 
 
-def _durability(row: Mapping[str, Any]) -> Iterator[Finding]:
+def judge_durability(row: Mapping[str, Any]) -> Iterator[Finding]:
+    """Return what a crash or a failover may cost."""
     doubts = []
     if not row["fsync"]:
         doubts.append("fsync is off: a crash of the server can lose or ruin everything; turn it on")

@@ -26,7 +26,12 @@ class Site:
         self.database = FakeDatabase()
         self.registry = CollectorRegistry()
         self.keeper = SchemaKeeper(
-            Metrics(self.registry), INTERVAL_S, self.database.keep, self.database.log_in, lambda: self.now_s
+            Metrics(self.registry),
+            INTERVAL_S,
+            self.database.keep,
+            self.database.log_in,
+            self.database.durability,
+            lambda: self.now_s,
         )
 
     async def looks(self, after_s: float, *, suspect: bool = False, target: Target = TARGET) -> bool:
@@ -119,3 +124,11 @@ async def test_looks_and_steps_are_counted() -> None:
     await site.looks(1)
     assert site.registry.get_sample_value("ingestor_operator_schema_checks_total", {"reason": "Applied"}) == 1
     assert site.registry.get_sample_value("ingestor_operator_schema_steps_total") == 9
+
+
+async def test_durability_is_asked_once_an_interval_and_for_all_that_share_a_database() -> None:
+    site = Site()
+    for after_s, asked in ((0.0, 1), (1.0, 1), (INTERVAL_S, 2)):
+        site.now_s += after_s
+        assert (await site.keeper.check_durability(TARGET)).good
+        assert site.database.durability_asked == asked

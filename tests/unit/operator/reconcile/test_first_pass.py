@@ -12,7 +12,7 @@ from support.operator_site import HEALTH_S, IMAGE, OperatorSite
 from support.operator_specs import NAMESPACE, specs
 
 ALL_TRUE = dict.fromkeys(
-    ["Ready", "DatabaseReachable", "SchemaApplied", "Ingesting", "Available", "Progressing"], "True"
+    ["Ready", "DatabaseReachable", "SchemaApplied", "Ingesting", "Available", "Progressing", "DatabaseDurable"], "True"
 )
 
 
