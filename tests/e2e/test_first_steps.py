@@ -60,7 +60,13 @@ def test_get_describe_and_explain_tell_what_is_going_on(installed: Site) -> None
     assert re.search(r"NAME +READY +REASON +REPLICAS +DESIRED +SCHEMA +AGE\n", table)
     assert re.search(r"metrics +True +Ready +2 +2 +Applied ", table)
     text = installed.kubectl("describe", "igst", "metrics")
-    for words in ("commits flow", "all 2 pods are of this generation", "the schema is as asked for", "Normal"):
+    for words in (
+        "commits flow",
+        "all 2 pods are of this generation",
+        "the schema is as asked for",
+        "survives a crash",
+        "Normal",
+    ):
         assert words in text
     explained = installed.kubectl("explain", "igst.spec.schema.reclaimPolicy")
     assert "Retain" in explained

@@ -21,8 +21,8 @@ DATABASE_PAUSE_S = 30.0
 SERVING_S = 90.0
 """For pods to come and go: each is looked at for 10 s before it counts, and may drain for 25 s."""
 
-BUSY_S = 45.0
-"""For clients to learn of new pods: connections live for 10 s here, and names are asked for every 5 s at most."""
+BUSY_S = 90.0
+"""For clients to learn of new pods: connections live for 66 s at most, and names are asked for every 5 s at most."""
 
 ANSWER_S = 10.0
 """For a server to commit something."""
