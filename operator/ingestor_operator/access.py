@@ -51,8 +51,8 @@ class AccessReader:
         owner_name, writer_name = database.owner_secret_ref.name, database.writer_secret_ref.name
         owner_secret = await self.cluster.read_secret(ingestor.namespace, owner_name)
         writer_secret = await self.cluster.read_secret(ingestor.namespace, writer_name)
-        owner = read_credentials(owner_secret, owner_name, database, ca_file)
-        writer = read_credentials(writer_secret, writer_name, database, ca_file)
+        owner = read_credentials(owner_secret, owner_name, database, namespace=ingestor.namespace, ca_file=ca_file)
+        writer = read_credentials(writer_secret, writer_name, database, namespace=ingestor.namespace, ca_file=ca_file)
         schema = spec.schema_
         roles = roles_of(owner.role, writer.role, database.reader_role, schema.name)
         target = Target(owner.url, roles, schema.desired(), schema.management_policy, schema.approved_plan)
@@ -68,7 +68,10 @@ class AccessReader:
         try:
             content = base64.b64decode(encoded)
         except binascii.Error:
-            raise BlockedError("SecretInvalid", f"Secret {reference.name}: {reference.key} is no text") from None
+            raise BlockedError(
+                "SecretInvalid",
+                f"Secret {reference.name}: {reference.key} is no PEM; correct it",
+            ) from None
         digest = hashlib.sha256(content).hexdigest()[:16]
         path = self.directory / f"{digest}.crt"
         await asyncio.to_thread(_write_once, path, content)

@@ -84,7 +84,7 @@ def _root() -> Schema:
     )
     taken_rule = (
         "!self.metadata.name.endsWith('-headless')",
-        "metadata.name must not end in -headless: so the second Service of another Ingestor may be called",
+        "metadata.name must not end in -headless, which names another's second Service: choose another",
     )
     return {
         "type": "object",

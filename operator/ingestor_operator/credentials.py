@@ -30,26 +30,38 @@ class Credentials:
     has_uri: bool
 
 
-def read_credentials(secret: Mapping[str, Any] | None, name: str, database: Database, ca_file: str = "") -> Credentials:
+def read_credentials(
+    secret: Mapping[str, Any] | None, name: str, database: Database, *, namespace: str, ca_file: str = ""
+) -> Credentials:
     """Return what a Secret says, for the database of the spec.
 
-    ``ca_file`` holds the authorities to trust, empty for the public ones.
+    A host of one label is a Service in ``namespace``, the Ingestor's: pods there find it as it is, the operator does
+    not. ``ca_file`` holds the authorities to trust, empty for the public ones.
 
     Raises:
         BlockedError: the Secret, or a key in it, is missing or unusable.
     """
+    wanted = "uri" if database.host is None else "username and password"
     if secret is None:
-        raise BlockedError("SecretNotFound", f"there is no Secret {name}; create it")
-    data = _decode(secret.get("data") or {}, name)
-    digest = _digest(repr(sorted(data.items())).encode(), str((secret.get("metadata") or {}).get("uid", "")).encode())
+        raise BlockedError("SecretNotFound", f"there is no Secret {name}; create it with {wanted}")
+    keys = ["uri"] if database.host is None else ["username", "password"]
+    values = [_value(secret.get("data") or {}, key, name, keys) for key in keys]
+    digest = _digest("\0".join(values).encode(), str((secret.get("metadata") or {}).get("uid", "")).encode())
     if database.host is None:
-        return _from_uri(data, name, database, ca_file, digest)
-    user, password = _value(data, "username", name), _value(data, "password", name)
-    host = f"[{database.host}]" if ":" in database.host else database.host
+        return _from_uri(values[0], name, database, namespace, ca_file, digest)
+    user, password = values
+    host = _qualify(database.host, namespace)
     address = f"{host}:{database.port}/{quote(database.name or '', safe='')}"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     url = f"postgresql://{login}@{address}?{urlencode(_tls(database, ca_file))}"
     return Credentials(url, user, database.port, digest, has_uri=False)
+
+
+def _qualify(host: str, namespace: str) -> str:
+    """Return a host as it is found from any namespace, an IPv6 address in brackets."""
+    if ":" in host:
+        return f"[{host}]"
+    return host if "." in host or host == "localhost" else f"{host}.{namespace}"
 
 
 @lru_cache(maxsize=1024)
@@ -58,8 +70,7 @@ def _digest(content: bytes, salt: bytes) -> str:
     return hashlib.pbkdf2_hmac("sha256", content, salt, _ITERATIONS, dklen=8).hex()
 
 
-def _from_uri(data: dict[str, str], name: str, database: Database, ca_file: str, digest: str) -> Credentials:
-    uri = _value(data, "uri", name)
+def _from_uri(uri: str, name: str, database: Database, namespace: str, ca_file: str, digest: str) -> Credentials:
     try:
         parts = urlsplit(uri)
         user, port = unquote(parts.username or ""), parts.port or DEFAULT_PORT
@@ -71,7 +82,9 @@ def _from_uri(data: dict[str, str], name: str, database: Database, ca_file: str,
     # What the URI says of TLS counts, as it does in libpq; what it leaves out comes from the spec.
     missing = {key: value for key, value in _tls(database, ca_file).items() if f"{key}=" not in parts.query}
     query = "&".join(part for part in (parts.query, urlencode(missing)) if part)
-    return Credentials(parts._replace(query=query).geturl(), user, port, digest, has_uri=True)
+    login, _, _ = parts.netloc.rpartition("@")
+    place = f"{login}@{_qualify(parts.hostname or '', namespace)}:{port}" if parts.hostname else parts.netloc
+    return Credentials(parts._replace(netloc=place, query=query).geturl(), user, port, digest, has_uri=True)
 
 
 def _tls(database: Database, ca_file: str) -> dict[str, str]:
@@ -81,14 +94,12 @@ def _tls(database: Database, ca_file: str) -> dict[str, str]:
     return {"sslmode": mode, "sslrootcert": ca_file or PUBLIC_AUTHORITIES}
 
 
-def _decode(data: Mapping[str, str], name: str) -> dict[str, str]:
+def _value(data: Mapping[str, str], key: str, name: str, wanted: list[str]) -> str:
+    """Return one value of a Secret; others in it may be anything."""
     try:
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+        value = base64.b64decode(data.get(key, "")).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise BlockedError("SecretInvalid", f"Secret {name} holds a value that is no text") from None
-
-
-def _value(data: Mapping[str, str], key: str, name: str) -> str:
-    if not data.get(key):
-        raise BlockedError("SecretInvalid", f"Secret {name} has no {key}; add it")
-    return data[key]
+        raise BlockedError("SecretInvalid", f"{key} in Secret {name} is no text; correct it") from None
+    if not value:
+        raise BlockedError("SecretInvalid", f"Secret {name} has no {key}; it needs {' and '.join(wanted)}")
+    return value

@@ -85,7 +85,10 @@ async def keep_schema(target: Target) -> SchemaVerdict:
             return _applied(len(done.steps))
     except TimeoutError:
         return SchemaVerdict(
-            unknown("DatabaseSlow", f"the database did not answer within {TIMEOUT_S:.0f} s"),
+            unknown(
+                "DatabaseSlow",
+                f"the database took more than {TIMEOUT_S:.0f} s; it is tried again: look for load or locks there",
+            ),
             unknown("DatabaseSlow", "the schema could not be looked at in time"),
         )
     except IngestorError as error:
@@ -142,7 +145,7 @@ def explain(error: IngestorError) -> SchemaVerdict:
     return SchemaVerdict(_REACHABLE, failed(camel(reason), text))
 
 
-_REACHABLE = ok("Connected", "the database answers, and takes the owner's password")
+_REACHABLE = ok("Connected", "the database answers, and takes the password")
 
 
 def _judge(plan: Plan) -> SchemaVerdict:
@@ -152,7 +155,7 @@ def _judge(plan: Plan) -> SchemaVerdict:
     if plan.empty:
         return _applied(0)
     steps = "; ".join(step.sentence for step in plan.steps)
-    text = f"plan {plan.hash} waits because spec.schema.managementPolicy is Plan: {steps}"
+    text = f"managementPolicy is Plan: set it to Apply, or run `ingestor schema apply`, for {plan.hash}: {steps}"
     return SchemaVerdict(_REACHABLE, failed("PlanPending", text))
 
 

@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus and ``/healthz`` for the kubelet."""
+"""``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` for the kubelet."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,32 @@ from ingestor_operator.errors import ConfigurationError
 
 
 class HttpServer:
-    """The endpoints and their listener; ``faults`` returns what keeps the operator from working, empty if nothing."""
+    """The endpoints and their listener.
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, faults: Callable[[], list[str]]) -> None:
+    ``faults`` returns what calls for a restart, empty if nothing; ``ready`` tells whether Ingestors were seen.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        faults: Callable[[], list[str]],
+        ready: Callable[[], bool],
+    ) -> None:
         self._host = host
         self._wanted_port = port
         self._registry = registry
         self._faults = faults
+        self._ready = ready
         app = web.Application()
-        app.add_routes([web.get("/metrics", self._metrics), web.get("/healthz", self._healthz)])
+        app.add_routes(
+            [
+                web.get("/metrics", self._metrics),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+            ]
+        )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self.port = 0
 
@@ -46,3 +63,10 @@ class HttpServer:
     async def _healthz(self, _: web.Request) -> web.Response:
         faults = self._faults()
         return web.Response(text="; ".join(faults) + "\n", status=503) if faults else web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        if self._ready():
+            return web.Response(text="ready\n")
+        return web.Response(
+            text="Ingestors were not listed yet: is the CRD there, and the right to see it?\n", status=503
+        )

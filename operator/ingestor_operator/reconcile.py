@@ -94,7 +94,7 @@ class Reconciler:
             return None
         if spec.management_state == "Unmanaged":
             self._parts.turns.forget(ingestor.key)
-            text = "spec.managementState is Unmanaged: the operator leaves everything alone"
+            text = "spec.managementState is Unmanaged: everything is left alone; set it to Managed to hand it back"
             await self._parts.reporter.report(ingestor, {"Ready": unknown("Unmanaged", text)}, {})
             return None
         await self._announce(ingestor)

@@ -63,6 +63,7 @@ class Runtime:
             settings.http_port,
             self._metrics.registry,
             lambda: find_faults(self._queue, self._proof, time.monotonic() - self._started),
+            lambda: not self._proof.never_listed,
         )
 
     async def run(self) -> None:

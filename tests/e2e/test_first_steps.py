@@ -61,7 +61,7 @@ def test_get_describe_and_explain_tell_what_is_going_on(installed: Site) -> None
     assert re.search(r"metrics +True +Ready +2 +2 +Applied ", table)
     text = installed.kubectl("describe", "igst", "metrics")
     for words in (
-        "commits flow",
+        "no pod reports trouble",
         "all 2 pods are of this generation",
         "the schema is as asked for",
         "survives a crash",

@@ -56,7 +56,7 @@ REFUSED = {
     "replicas in words": (changed(("replicas", "two")), "spec.replicas"),
     "too many replicas": (changed(("replicas", 5000)), "less than or equal to 1000"),
     "autoscaling upside down": (
-        changed(("autoscaling", {"minReplicas": 5, "maxReplicas": 2})), "minReplicas must not be above maxReplicas",
+        changed(("autoscaling", {"minReplicas": 5, "maxReplicas": 2})), "minReplicas is above maxReplicas",
     ),
     "autoscaling without a request": (
         changed(("autoscaling", {"maxReplicas": 2}), ("pod.resources", {"requests": {"memory": "128Mi"}})),
@@ -77,7 +77,7 @@ REFUSED = {
         changed(("delivery.ack", "Buffered"), ("delivery.minimumAck", "Committed")), "raise ack or lower minimumAck",
     ),
     "batches upside down": (
-        changed(("delivery.batch", {"rows": 60000, "maxRows": 50000})), "batch.rows must not be above batch.maxRows",
+        changed(("delivery.batch", {"rows": 60000, "maxRows": 50000})), "batch.rows is above maxRows",
     ),
     "a window that is too short": (changed(("delivery.deduplicationWindow", "1m")), "must be between 5m and 7d"),
     "a duration without a unit": (changed(("delivery.commitTimeout", "20")), "spec.delivery.commitTimeout"),

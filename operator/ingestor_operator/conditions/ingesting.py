@@ -20,7 +20,7 @@ class PodReport:
 def judge_ingesting(reports: list[PodReport], desired: int) -> Verdict:
     """Return whether points that arrive are committed."""
     if not reports:
-        text = "no pods are asked for" if desired == 0 else "no pod is ready to be asked"
+        text = "no pods are asked for" if desired == 0 else "no pod is ready to be asked; see Progressing"
         return unknown("NoPods", text)
     answered = [report for report in reports if report.status is not None]
     if not answered:
@@ -35,7 +35,7 @@ def judge_ingesting(reports: list[PodReport], desired: int) -> Verdict:
 def _trouble(pod: str, status: dict[str, Any]) -> Verdict | None:
     error = status.get("last_error") or "not connected yet"
     if status.get("refusing"):
-        return failed("Refusing", f"pod {pod} refuses points: {error}")
+        return failed("Refusing", f"pod {pod} refuses points ({status['refusing']}): {error}")
     if not status.get("database_up"):
         return failed("DatabaseAway", f"pod {pod} can't write: {error}")
     held_s = status.get("oldest_held_seconds") or 0

@@ -41,7 +41,7 @@ class View:
         if self.waiting:
             progressing = ok("UpgradeWaiting", "pods are of the operator's previous version until it is their turn")
         elif not current and not self.refused:
-            progressing = unknown("Held", "pods stay as they are until the schema is as asked for")
+            progressing = unknown("Held", "pods stay as they are until DatabaseReachable and SchemaApplied are well")
         numbers: dict[str, Any] = {"replicas": workload.replicas, "readyReplicas": workload.ready}
         if workload.template != rolled_out_before or (complete and not self.waiting):
             numbers["rolledOut"] = workload.template if complete and not self.waiting else None

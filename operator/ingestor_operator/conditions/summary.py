@@ -22,7 +22,7 @@ def judge_ready(verdicts: Mapping[str, Verdict], *, rolled_out: bool) -> Verdict
         verdict = verdicts[name]
         if not verdict.good:
             return unknown(verdict.reason, verdict.message)
-    return ok("Ready", "this generation is rolled out, the schema is as asked for, and commits flow")
+    return ok("Ready", "this generation is rolled out, the schema is as asked for, and no pod reports trouble")
 
 
 def merge_conditions(

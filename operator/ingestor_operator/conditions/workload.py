@@ -54,7 +54,9 @@ def judge_available(workload: Workload) -> Verdict:
     numbers = f"{workload.available} of {workload.desired} pods are available"
     if workload.desired == 0:
         return ok("ScaledToZero", "no pods are asked for")
-    return ok("PodsAvailable", numbers) if workload.available else failed("NoPodAvailable", numbers)
+    return (
+        ok("PodsAvailable", numbers) if workload.available else failed("NoPodAvailable", f"{numbers}; see Progressing")
+    )
 
 
 def judge_progress(workload: Workload, deployment: Manifest, pods: list[Manifest]) -> Verdict:
@@ -75,7 +77,8 @@ def judge_progress(workload: Workload, deployment: Manifest, pods: list[Manifest
 
 def unmade() -> tuple[Verdict, Verdict]:
     """Return Available and Progressing where there is no Deployment yet."""
-    return failed("NoPodAvailable", "no pods were made yet"), unknown("NotStarted", "no pods were made yet")
+    text = "no pods were made yet; see DatabaseReachable and SchemaApplied"
+    return failed("NoPodAvailable", text), unknown("NotStarted", text)
 
 
 def _refused_pods(deployment: Manifest) -> Verdict | None:
@@ -85,7 +88,7 @@ def _refused_pods(deployment: Manifest) -> Verdict | None:
     message = failure.get("message", "")
     if "exceeded quota" in message:
         return failed("QuotaExceeded", f"{message}; raise the quota, or ask for less in spec.pod.resources or replicas")
-    return failed("PodsRefused", f"pods can't be made: {message}")
+    return failed("PodsRefused", f"pods can't be made: {message}; correct spec.pod, or what refuses them")
 
 
 def _find_trouble(pods: list[Manifest]) -> Verdict | None:
@@ -105,7 +108,8 @@ def _trouble_of(pod: Manifest) -> Verdict | None:
         (item for item in status.get("conditions") or [] if item["type"] == "PodScheduled"), {}
     )
     if scheduled.get("status") == "False":
-        return failed("Unschedulable", f"pod {name}: {scheduled.get('message', 'no node fits')}")
+        advice = "ask for less in spec.pod.resources, correct nodeSelector, affinity or tolerations, or add nodes"
+        return failed("Unschedulable", f"pod {name}: {scheduled.get('message', 'no node fits')}; {advice}")
     containers = [item for item in status.get("containerStatuses") or [] if item["name"] == CONTAINER]
     return _container_trouble(name, containers[0]) if containers else None
 
@@ -117,14 +121,14 @@ def _container_trouble(pod: str, container: dict[str, Any]) -> Verdict | None:
         text = f"pod {pod}: image {container.get('image')} can't be pulled: {message or reason}"
         return failed("ImagePullFailed", f"{text}; correct spec.image or spec.pod.imagePullSecrets")
     if reason in _CONFIG_REASONS:
-        return failed("PodConfigFailed", f"pod {pod}: {message or reason}")
+        return failed("PodConfigFailed", f"pod {pod}: {message or reason}; correct the Secret or key that it names")
     ended = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
     if ended and not container.get("ready") and (container.get("restartCount", 0) or reason == "CrashLoopBackOff"):
         log = (ended.get("message") or "").strip()
         text = f"pod {pod} ended {container.get('restartCount', 0)} times, exit code {ended.get('exitCode')}"
         if ended.get("reason") == "OOMKilled":
             text += ", out of memory: raise spec.pod.resources.limits.memory"
-        return failed("CrashLooping", f"{text}: {log}" if log else text)
+        return failed("CrashLooping", f"{text}; see `kubectl logs {pod} --previous`: {log or 'it said nothing'}")
     return None
 
 

@@ -1,1 +1,1 @@
-"""From an Ingestor to the Kubernetes objects that belong to it. Pure; one object a module."""
+"""From an Ingestor to the Kubernetes objects that belong to it. Pure; one function an object."""

@@ -15,6 +15,7 @@ GENERATION_ANNOTATION = f"{GROUP}/spec"
 CONNECTIONS_ANNOTATION = f"{GROUP}/connections"
 
 USER_ID = 65532
+SURGE_PODS = 1
 MIN_READY_S = 10
 PROGRESS_DEADLINE_S = 120
 PRE_STOP_S = 5
@@ -32,7 +33,7 @@ def build_deployment(ingestor: Ingestor, spec: IngestorSpec, facts: Facts) -> Ma
         {
             "replicas": spec.replicas,
             "selector": {"matchLabels": selector(ingestor.name)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": SURGE_PODS, "maxUnavailable": 0}},
             "minReadySeconds": MIN_READY_S,
             "progressDeadlineSeconds": PROGRESS_DEADLINE_S,
             "revisionHistoryLimit": 3,

@@ -24,14 +24,17 @@ class DatabaseTls(ResourceModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("!has(self.caSecretRef) || self.mode == 'VerifyFull'", "caSecretRef is used by mode VerifyFull only")
+            (
+                "!has(self.caSecretRef) || self.mode == 'VerifyFull'",
+                "caSecretRef needs mode VerifyFull: set that, or remove it",
+            )
         )
     )
 
     mode: TlsMode = Field(
         "VerifyFull",
         description="VerifyFull checks the server's certificate and host name; Require encrypts without checking;"
-        " Disabled sends everything, passwords included, in the clear.",
+        " Disabled sends everything, passwords included, in the clear. What a uri in the Secrets says of TLS wins.",
     )
     ca_secret_ref: CaSecretRef | None = Field(
         None, description="Authorities to trust; the image's own (the public ones) where left out."
@@ -57,6 +60,7 @@ class Database(ResourceModel):
         max_length=253,
         pattern=r"^[A-Za-z0-9_.:-]+$",
         description="Host of the primary, reached directly and not through a pooler in transaction mode."
+        " A name without dots is a Service in this object's namespace."
         " Left out, host, port and database come from the Secrets' key uri.",
         json_schema_extra=rules(
             (
@@ -65,7 +69,7 @@ class Database(ResourceModel):
             ),
         ),
     )
-    port: int = Field(5432, ge=1, le=65535, description="Port of the database.")
+    port: int = Field(5432, ge=1, le=65535, description="Port of the database; unused where host is left out.")
     name: str | None = Field(
         None, min_length=1, max_length=63, pattern=r"^[^\x00/?#]+$", description="Name of the database."
     )
@@ -90,7 +94,8 @@ class Database(ResourceModel):
         ge=4,
         le=10_000,
         description="Connections that all pods together may hold, also during a rollout, which doubles the pods."
-        " Each pod gets two, or one where two do not fit.",
+        " Each pod gets two, or one where two do not fit. Three are kept in reserve."
+        " It binds this object alone: others that use the same writer have their own.",
     )
 
 
@@ -108,8 +113,8 @@ class Schema(ResourceModel):
 
     management_policy: ManagementPolicy = Field(
         "Apply",
-        description="Apply makes the schema what this object asks for; Plan only says what would be done,"
-        " in the condition SchemaApplied.",
+        description="Apply makes the schema what this object asks for; Plan only says what would be done, in the"
+        " condition SchemaApplied, and pods neither start nor change until somebody has done it.",
     )
     reclaim_policy: ReclaimPolicy = Field(
         "Retain",
@@ -121,7 +126,7 @@ class Schema(ResourceModel):
         pattern=r"^[0-9a-f]{16}$",
         max_length=16,
         description="Hash of the plan whose held steps may run; the condition SchemaApplied names it."
-        " It counts for that plan alone.",
+        " It counts for that plan alone. A step that takes longer than 90 s needs `ingestor schema apply --approve`.",
     )
     name: str = Field(
         "analytics",

@@ -50,7 +50,7 @@ class Server(ResourceModel):
         ge=1024,
         le=65535,
         description="Port of gRPC, in pods and Services alike, as clients of the headless Service need it.",
-        json_schema_extra=rules((f"self != {HTTP_PORT}", f"{HTTP_PORT} is the port of metrics and probes")),
+        json_schema_extra=rules((f"self != {HTTP_PORT}", f"{HTTP_PORT} is the port of metrics: choose another")),
     )
     reflection: bool = Field(True, description="Offer gRPC server reflection.")
     limits: Limits = Field(default_factory=Limits, description="Bounds on what is accepted.")
@@ -60,7 +60,9 @@ class Batch(ResourceModel):
     """How points are gathered into transactions."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("self.rows <= self.maxRows", "batch.rows must not be above batch.maxRows"))
+        json_schema_extra=rules(
+            ("self.rows <= self.maxRows", "batch.rows is above maxRows: lower it, or raise maxRows")
+        )
     )
 
     rows: int = Field(20_000, ge=1, le=1_000_000, description="Rows that make a flush due at once.")

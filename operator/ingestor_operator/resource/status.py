@@ -44,7 +44,7 @@ class IngestorStatus(ResourceModel):
     endpoints: Endpoints | None = Field(None, description="Where clients connect.")
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
         default_factory=list,
-        description="Ready sums up the others: this generation is rolled out, its pods are ready, the schema is as"
-        " asked for, and commits flow or there is no traffic.",
+        description="Ready sums up all but DatabaseDurable: this generation is rolled out, the schema is as asked for,"
+        " and no pod reports that commits fail.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

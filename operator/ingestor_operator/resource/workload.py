@@ -1,4 +1,4 @@
-"""How the pods of an Ingestor are run: scheduling, resources, scaling, Services and policies. A closed list."""
+"""How the pods of an Ingestor are run: scheduling, scaling, Services, policies, logs and metrics. A closed list."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ Annotations = Annotated[dict[str, AnnotationValue], Field(max_length=64)]
 _OWN_LABELS = rules(
     (
         "self.all(key, !key.startsWith('app.kubernetes.io/'))",
-        "labels that start with app.kubernetes.io/ are the operator's own",
+        "labels that start with app.kubernetes.io/ are the operator's own: choose another prefix",
     )
 )
 Labels = Annotated[dict[str, LabelValue], Field(max_length=64, json_schema_extra=_OWN_LABELS)]
@@ -45,7 +45,8 @@ class Resources(ResourceModel):
     )
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(
         default_factory=_default_limits,
-        description="What a pod may use at most. Buffer, caches and messages in flight need about 640Mi at worst.",
+        description="What a pod may use at most. Buffer, caches and messages in flight need about 640Mi; what many"
+        " clients send at once comes on top.",
     )
 
 
@@ -89,7 +90,10 @@ class Autoscaling(ResourceModel):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("self.minReplicas <= self.maxReplicas", "minReplicas must not be above maxReplicas"),
+            (
+                "self.minReplicas <= self.maxReplicas",
+                "minReplicas is above maxReplicas: lower one, or raise the other",
+            ),
         )
     )
 
@@ -120,7 +124,9 @@ class NetworkPolicy(ResourceModel):
     """Which traffic reaches the pods, and leaves them."""
 
     enabled: bool = Field(
-        True, description="Make a NetworkPolicy: in to gRPC and metrics, out to DNS and the database, nothing else."
+        True,
+        description="Make a NetworkPolicy: in to gRPC and metrics, out to DNS and to the database's port at any"
+        " address, nothing else.",
     )
     from_: Annotated[list[FreeObject], Field(max_length=32)] | None = Field(
         None,

@@ -113,4 +113,6 @@ def credentials(database: Database, authority: Path) -> Credentials:
     )
     values = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return read_credentials({"metadata": {"uid": "1"}, "data": data}, "owner", spec, str(authority))
+    return read_credentials(
+        {"metadata": {"uid": "1"}, "data": data}, "owner", spec, namespace="team", ca_file=str(authority)
+    )

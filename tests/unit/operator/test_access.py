@@ -45,7 +45,7 @@ def site(tmp_path: Path) -> Site:
 async def test_pods_write_as_one_role_and_the_operator_is_another(site: Site) -> None:
     access = await site.read(schema={"name": "x"})
     assert (access.writer.role, access.target.roles.owner, access.target.roles.reader) == ("w", "o", "x_reader")
-    assert access.target.owner_url.startswith("postgresql://o:op@timescaledb:5432/metrics?")
+    assert access.target.owner_url.startswith("postgresql://o:op@timescaledb.team:5432/metrics?")
     assert access.target.spec.name == "x"
 
 

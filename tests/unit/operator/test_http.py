@@ -18,11 +18,12 @@ class Site:
 
     def __init__(self) -> None:
         self.faults: list[str] = []
+        self.ready = False
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         registry.register(ConditionsCollector(lambda: self.ingestors))
         self.ingestors: list[dict[str, object]] = []
-        self.server = HttpServer(LOOPBACK, 0, registry, lambda: self.faults)
+        self.server = HttpServer(LOOPBACK, 0, registry, lambda: self.faults, lambda: self.ready)
 
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and text of an answer."""
@@ -45,6 +46,13 @@ async def test_healthz_says_what_is_wrong(site: Site) -> None:
     assert await site.get("/healthz") == (503, "one thing; and another\n")
     site.faults = []
     assert (await site.get("/healthz"))[0] == 200
+
+
+async def test_it_is_ready_once_ingestors_were_seen(site: Site) -> None:
+    status, text = await site.get("/readyz")
+    assert (status, "CRD" in text) == (503, True)
+    site.ready = True
+    assert await site.get("/readyz") == (200, "ready\n")
 
 
 async def test_metrics_show_what_is_counted_and_each_condition(site: Site) -> None:
@@ -71,7 +79,7 @@ async def test_metrics_show_what_is_counted_and_each_condition(site: Site) -> No
 
 
 async def test_a_port_that_is_taken_is_an_error_that_says_what_to_set(site: Site) -> None:
-    second = HttpServer(LOOPBACK, site.server.port, CollectorRegistry(), list)
+    second = HttpServer(LOOPBACK, site.server.port, CollectorRegistry(), list, bool)
     with pytest.raises(ConfigurationError, match="INGESTOR_OPERATOR_HTTP_PORT"):
         await second.start()
     await second.stop()
