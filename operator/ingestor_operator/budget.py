@@ -18,8 +18,6 @@ def connections_per_pod(max_connections: int, most_replicas: int, present: int |
 
     Raises:
         BlockedError: not even one connection a pod fits; the text has the numbers.
-
-    Source: DESIGN, section 8, "Rules".
     """
     pods = 2 * most_replicas + SURGE_PODS
     fitting = (max_connections - RESERVED_CONNECTIONS) // pods
