@@ -45,7 +45,7 @@ def read_credentials(
     if secret is None:
         raise BlockedError("SecretNotFound", f"there is no Secret {name}; create it with {wanted}")
     keys = ["uri"] if database.host is None else ["username", "password"]
-    values = [_value(secret.get("data") or {}, key, name, keys) for key in keys]
+    values = [_value(secret.get("data") or {}, key, name) for key in keys]
     digest = _digest("\0".join(values).encode(), str((secret.get("metadata") or {}).get("uid", "")).encode())
     if database.host is None:
         return _from_uri(values[0], name, database, namespace, ca_file, digest)
@@ -94,12 +94,12 @@ def _tls(database: Database, ca_file: str) -> dict[str, str]:
     return {"sslmode": mode, "sslrootcert": ca_file or PUBLIC_AUTHORITIES}
 
 
-def _value(data: Mapping[str, str], key: str, name: str, wanted: list[str]) -> str:
+def _value(data: Mapping[str, str], key: str, name: str) -> str:
     """Return one value of a Secret; others in it may be anything."""
     try:
         value = base64.b64decode(data.get(key, "")).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise BlockedError("SecretInvalid", f"{key} in Secret {name} is no text; correct it") from None
     if not value:
-        raise BlockedError("SecretInvalid", f"Secret {name} has no {key}; it needs {' and '.join(wanted)}")
+        raise BlockedError("SecretInvalid", f"Secret {name} has no {key}; add it")
     return value

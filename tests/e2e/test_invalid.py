@@ -49,7 +49,7 @@ REFUSED = {
     ),
     "a Secret's name that is none": (changed(("database.writerSecretRef.name", "No_Name")), "writerSecretRef.name"),
     "authorities without encryption": (
-        changed(("database.tls", {"mode": "Disabled", "caSecretRef": {"name": "ca"}})), "mode VerifyFull only",
+        changed(("database.tls", {"mode": "Disabled", "caSecretRef": {"name": "ca"}})), "needs mode VerifyFull: set that, or remove it",
     ),
     "a TLS mode that is none": (changed(("database.tls.mode", "Sometimes")), '"VerifyFull", "Require", "Disabled"'),
     "fewer than no replicas": (changed(("replicas", -1)), "greater than or equal to 0"),
@@ -69,7 +69,7 @@ REFUSED = {
     "a toleration's effect that is none": (changed(("pod.tolerations", [{"effect": "Never"}])), '"NoSchedule"'),
     "a Service's type that is none": (changed(("service.type", "ExternalName")), '"LoadBalancer"'),
     "a port of the system": (changed(("server.port", 80)), "greater than or equal to 1024"),
-    "the port of metrics": (changed(("server.port", 9090)), "9090 is the port of metrics and probes"),
+    "the port of metrics": (changed(("server.port", 9090)), "9090 is the port of metrics: choose another"),
     "messages that are too large": (changed(("server.limits.messageSize", "1Gi")), "must be between 1Ki and 32Mi"),
     "a size in decimal": (changed(("delivery.buffer.size", "64MB")), "spec.delivery.buffer.size"),
     "a size of zero": (changed(("delivery.buffer.size", "0Mi")), "spec.delivery.buffer.size"),
