@@ -49,7 +49,7 @@ REFUSED = {
     ),
     "a Secret's name that is none": (changed(("database.writerSecretRef.name", "No_Name")), "writerSecretRef.name"),
     "authorities without encryption": (
-        changed(("database.tls", {"mode": "Disabled", "caSecretRef": {"name": "ca"}})), "needs mode VerifyFull: set that",
+        changed(("database.tls", {"mode": "Disabled", "caSecretRef": {"name": "ca"}})), "needs mode VerifyFull",
     ),
     "a TLS mode that is none": (changed(("database.tls.mode", "Sometimes")), '"VerifyFull", "Require", "Disabled"'),
     "fewer than no replicas": (changed(("replicas", -1)), "greater than or equal to 0"),
