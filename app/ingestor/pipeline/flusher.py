@@ -67,13 +67,23 @@ class Flusher:
         return self._drain.wait_s(self._buffer.points)
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until nothing is held, ``timeout_s`` at most; with the database away nobody is kept waiting."""
+        """Wait until nothing is held, ``timeout_s`` at most.
+
+        With the database away nobody is kept waiting, and neither is the end for what nobody is owed: a COMMIT whose
+        outcome is unknown, and whose callers were told so.
+        """
         self._draining = True
         self._progress_at = self._clock()
         give_up_at = self._clock() + timeout_s
         while self._buffer.points and self._clock() < give_up_at:
             self._end_waits()
+            if not self._health.up and not self._is_owed():
+                return
             await asyncio.sleep(_DRAIN_INTERVAL_S)
+
+    def _is_owed(self) -> bool:
+        """Tell whether anybody waits for, or was promised, what is held."""
+        return any(held.waiters or held.part.answered for held in self._held())
 
     def abandon(self) -> int:
         """Give up everything that is still held and return how many buffered points are lost; call after ``run``."""

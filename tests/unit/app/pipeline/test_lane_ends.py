@@ -127,6 +127,29 @@ def test_draining_with_the_database_away_answers_callers_at_once_and_keeps_tryin
     run_virtually(scenario())
 
 
+def test_draining_without_a_database_does_not_wait_for_an_outcome_that_nobody_is_owed() -> None:
+    async def scenario() -> None:
+        database = FakeDatabase()
+        writer = FakeWriter(database)
+        writer.faults.append(Fault(unknown=True))
+        async with running_pipeline(writer) as pipeline:
+            writer.gate.clear()
+            awaited = pipeline.hold(make_held(10))
+            await wait_until(lambda: bool(writer.flushed))
+            database.away = True
+            writer.gate.set()
+            await wait_until(lambda: not pipeline.health.up)
+            began = virtual_clock()
+            await pipeline.flusher.drain(15.0)
+            assert isinstance(_error_of(await awaited), CommitUnknownError)
+            assert virtual_clock() - began < 1.0
+        assert pipeline.flusher.abandon() == 0
+        assert pipeline.totals() == {"refused": 10}, "its caller was told"
+        pipeline.check_accounts()
+
+    run_virtually(scenario())
+
+
 def test_draining_ends_at_its_limit_and_what_is_left_is_abandoned_once() -> None:
     async def scenario() -> None:
         writer = FakeWriter(FakeDatabase(away=True))
