@@ -69,11 +69,10 @@ async def apply_schema(
     known_roles, known_limits = roles or Roles.for_schema(spec.name), limits or Limits()
     async with connected(owner_url, APPLICATION) as connection:
         await become_owner(connection, known_roles)
+        await take_mutex(connection, spec.name, known_limits)
         plan = make_plan(spec, await read_catalog(connection, spec.name, known_roles), known_roles)
         if plan.empty:
             return plan
-        await take_mutex(connection, spec.name, known_limits)
-        plan = make_plan(spec, await read_catalog(connection, spec.name, known_roles), known_roles)
         if plan.problems:
             raise plan.problems[0].error()
         may_run_held = bool(plan.held) and approved == plan.hash
