@@ -187,8 +187,8 @@ class Reconciler:
             numbers["connectionsPerPod"] = facts.connections
             numbers |= {"image": facts.image} if standing.rolled_out and not view.waiting else {}
         await self._parts.reporter.report(ingestor, {"Ready": ready, **verdicts}, numbers)
-        if ready.good and not view.waiting:
-            return self._settings.health_s if spec.replicas else None
-        if view.waiting:
+        if view.waiting or (ready.good and spec.replicas):
             return self._settings.health_s
+        if ready.good:
+            return None
         return BLOCKED_S if any(verdict.bad for verdict in verdicts.values()) else PROGRESSING_S

@@ -104,9 +104,7 @@ def _find_trouble(pods: list[Manifest]) -> Verdict | None:
 
 def _trouble_of(pod: Manifest) -> Verdict | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    scheduled: dict[str, Any] = next(
-        (item for item in status.get("conditions") or [] if item["type"] == "PodScheduled"), {}
-    )
+    scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         advice = "ask for less in spec.pod.resources, correct nodeSelector, affinity or tolerations, or add nodes"
         return failed("Unschedulable", f"pod {name}: {scheduled.get('message', 'no node fits')}; {advice}")
