@@ -37,19 +37,32 @@ class ContainerEngine:
 
 
 async def find_engine(run: Runner) -> ContainerEngine:
-    """Return the first engine that answers; a client without one does not count.
+    """Return the first engine that answers and has the image or can fetch it; a client without one does not count.
 
     Raises:
         NotHereError: none does.
     """
+    reason = "neither docker nor podman has an engine that answers"
     for program in PROGRAMS:
         try:
             # Not `info`: some clients end well there though no engine answers.
             await run(program, "ps", "--quiet", timeout_s=PROBE_TIMEOUT_S)
         except CommandError:
             continue
-        return ContainerEngine(program)
-    raise NotHereError("neither docker nor podman has an engine that answers")
+        try:
+            await _fetch_image(program, run)
+        except CommandError as error:
+            reason = f"{program} has no {IMAGE} and cannot fetch it: {error}"
+        else:
+            return ContainerEngine(program)
+    raise NotHereError(reason)
+
+
+async def _fetch_image(program: str, run: Runner) -> None:
+    try:
+        await run(program, "image", "inspect", IMAGE, timeout_s=COMMAND_TIMEOUT_S)
+    except CommandError:
+        await run(program, "pull", "--quiet", IMAGE, timeout_s=PULL_TIMEOUT_S)
 
 
 class ContainerServer:
@@ -73,7 +86,7 @@ class ContainerServer:
         return self._instance.url(database, user, password)
 
     async def start(self) -> None:
-        """Fetch the image if it is missing, start the container, and wait until it takes connections.
+        """Start the container and wait until it takes connections.
 
         Raises:
             InstanceBusyError: another process runs this container.
@@ -81,7 +94,6 @@ class ContainerServer:
         """
         await self._instance.open()
         try:
-            await self._fetch_image()
             await self._remove()
             await self._instance.take_port(set())
             await asyncio.to_thread(self._write_variables)
@@ -111,12 +123,6 @@ class ContainerServer:
             raise ConfigurationError(f"volume {self._name} has another password: {error}; {way}") from error
         if not ready:
             raise ConfigurationError(f"{self.description} does not answer within the time for a start")
-
-    async def _fetch_image(self) -> None:
-        try:
-            await self._run(self._program, "image", "inspect", IMAGE, timeout_s=COMMAND_TIMEOUT_S)
-        except CommandError:
-            await self._run(self._program, "pull", "--quiet", IMAGE, timeout_s=PULL_TIMEOUT_S)
 
     async def _remove(self) -> None:
         try:

@@ -8,7 +8,6 @@ import pytest
 
 from ingestor.local.container import IMAGE, ContainerEngine, ContainerServer
 from ingestor.local.instance import InstanceBusyError
-from ingestor.local.processes import CommandError
 from support.fake_runner import FakeRunner
 
 
@@ -60,15 +59,6 @@ async def test_a_cancelled_start_removes_the_container_and_frees_the_instance(tm
     assert engine.commands[-1] == ["podman", "rm", "--force", "analytics-ingestor-dev-pg17"]
     again = FakeEngine()
     await _start_and_cancel(ContainerServer(ContainerEngine("podman"), tmp_path / "dev-pg17", again), again)
-
-
-async def test_the_image_is_fetched_only_where_it_is_missing(tmp_path: Path) -> None:
-    present, absent = FakeEngine(), FakeEngine()
-    absent.answers = {"image inspect": CommandError("no such image"), **absent.answers}
-    for name, engine in (("present", present), ("absent", absent)):
-        await _start_and_cancel(ContainerServer(ContainerEngine("docker"), tmp_path / name, engine), engine)
-    assert present.having("pull") == []
-    assert absent.having("pull") == [["docker", "pull", "--quiet", IMAGE]]
 
 
 async def test_the_container_of_another_process_is_left_alone(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from ingestor.errors import ConfigurationError
 from ingestor.local.account import current_account
-from ingestor.local.container import ContainerEngine, find_engine
+from ingestor.local.container import IMAGE, ContainerEngine, find_engine
 from ingestor.local.debian import DebianPackages
 from ingestor.local.find import Source, first_of, sources
 from ingestor.local.installed import Installation, NotHereError
+from ingestor.local.processes import CommandError
 from support.fake_runner import FakeRunner, missing
 
 INSTALLED = Installation(Path("/opt/postgresql/bin"), 16, "installed")
@@ -63,3 +64,17 @@ async def test_a_client_without_an_engine_is_passed_over_for_one_that_answers() 
 async def test_no_engine_at_all_closes_that_way() -> None:
     with pytest.raises(NotHereError, match="neither docker nor podman"):
         await find_engine(FakeRunner({"docker": missing("docker"), "podman": missing("podman")}))
+
+
+async def test_the_image_is_fetched_only_where_it_is_missing() -> None:
+    present, absent = FakeRunner(), FakeRunner({"image inspect": CommandError("no such image")})
+    for engine in (present, absent):
+        await find_engine(engine)
+    assert present.having("pull") == []
+    assert absent.having("pull") == [["docker", "pull", "--quiet", IMAGE]]
+
+
+async def test_an_engine_that_cannot_fetch_the_image_closes_that_way() -> None:
+    answers = {name: CommandError("no route to host") for name in ("image inspect", "pull")}
+    with pytest.raises(NotHereError, match="and cannot fetch it: no route to host"):
+        await find_engine(FakeRunner({**answers}))
