@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xxhash
@@ -12,6 +13,8 @@ from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.block import Block, Faults
 from ingestor.pipeline.validate import Fault, Limits
 from ingestor.points import Points, Reject, SeriesTable, SlotColumn, TimeColumn, ValueColumn, describe_identity
+
+_Entry = TypeVar("_Entry", np.int32, np.int64, np.float64)
 
 MAX_REJECTS = 100
 """Rejected points of one request that are told and kept; all are counted."""
@@ -51,10 +54,13 @@ class _Sent:
 
     def digest(self) -> int:
         """Return the digest of all points, valid or not."""
-        ids = np.where(self.slots >= 0, self.table.ids(np.maximum(self.slots, 0)), 0)
-        digest = xxhash.xxh3_64(ids.tobytes())
-        digest.update(self.times_ns.tobytes())
-        digest.update(self.values.tobytes())
+        if len(self.slots) and self.slots.min() < 0:
+            ids = np.where(self.slots >= 0, self.table.ids(np.maximum(self.slots, 0)), 0)
+        else:
+            ids = self.table.ids(self.slots)
+        digest = xxhash.xxh3_64(ids.data)
+        digest.update(self.times_ns.data)
+        digest.update(self.values.data)
         return int.from_bytes(digest.digest(), "big", signed=True)
 
     def reject(self, index: int, fault: Fault) -> Reject:
@@ -79,9 +85,9 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
     sent = _Sent(
         blocks,
         table,
-        np.concatenate([np.empty(0, np.int32), *(block.slots for block in blocks)]),
-        np.concatenate([np.empty(0, np.int64), *(block.times_ns for block in blocks)]),
-        np.concatenate([np.empty(0, np.float64), *(block.values for block in blocks)]),
+        _join([block.slots for block in blocks], np.int32),
+        _join([block.times_ns for block in blocks], np.int64),
+        _join([block.values for block in blocks], np.float64),
     )
     times_us = _times_us(sent.times_ns, now_us)
     slots = _check_times(sent.slots, times_us, limits, now_us, faults)
@@ -96,9 +102,17 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
             raise InvalidRequestError([Violation(r.field, r.reason, r.message) for r in rejects], rejected)
         valid = slots >= 0
         slots, times_us, values = slots[valid], times_us[valid], values[valid]
-    first_us, last_us = (int(times_us.min()), int(times_us.max())) if len(times_us) else (0, 0)
+    first_us, last_us = _extremes(times_us)
     points = Points(table, slots, times_us, values, first_us, last_us)
     return Decoded(points, rejected, rejects, sent.digest())
+
+
+def _join(columns: Sequence[NDArray[_Entry]], dtype: type[_Entry]) -> NDArray[_Entry]:
+    return columns[0] if len(columns) == 1 else np.concatenate([np.empty(0, dtype), *columns])
+
+
+def _extremes(times_us: TimeColumn) -> tuple[int, int]:
+    return (int(times_us.min()), int(times_us.max())) if len(times_us) else (0, 0)
 
 
 def _times_us(times_ns: NDArray[np.int64], now_us: int) -> TimeColumn:
@@ -110,7 +124,8 @@ def _times_us(times_ns: NDArray[np.int64], now_us: int) -> TimeColumn:
 
 def _check_times(slots: SlotColumn, times_us: TimeColumn, limits: Limits, now_us: int, faults: Faults) -> SlotColumn:
     """Return ``slots`` with a fault's code where the time is outside the window."""
-    if not len(times_us):
+    first_us, last_us = _extremes(times_us)
+    if first_us >= now_us - limits.behind_us and last_us <= now_us + limits.ahead_us:
         return slots
     behind = times_us < now_us - limits.behind_us
     ahead = times_us > now_us + limits.ahead_us

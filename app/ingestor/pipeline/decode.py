@@ -12,8 +12,11 @@ from analytics.wire.v1 import wire_pb2
 from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.assemble import Decoded, assemble
 from ingestor.pipeline.block import Block, Faults
-from ingestor.pipeline.decode_columns import decode_frame, decode_message
+from ingestor.pipeline.decode_columns import decode_frame, decode_known, decode_message
 from ingestor.pipeline.decode_rows import decode_rows
+from ingestor.pipeline.frame import read_prefix
+from ingestor.pipeline.known_columns import learn_columns, recall_columns
+from ingestor.pipeline.known_rows import learn_rows, recall_rows
 from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.validate import MAX_COLUMNS, MAX_POINTS, MAX_ROWS, MAX_SERIES, Fault, Limits
 
@@ -34,20 +37,19 @@ class Decoder:
         Raises:
             InvalidRequestError: it is malformed, or it has points and none is valid.
         """
-        try:
-            frame = wire_pb2.WriteFrame.FromString(message)
-        except DecodeError:
-            raise _malformed("WriteRequest") from None
-        _check_count(len(frame.points), MAX_ROWS, "points")
-        _check_count(len(frame.columns), MAX_COLUMNS, "columns")
-        _check_count(sum(len(columns.series) for columns in frame.columns), MAX_SERIES, "columns.series")
         before = self._begin()
         faults = Faults()
-        blocks = [decode_rows(frame.points, self.cache, faults)] if frame.points else []
-        blocks += self._decode_columns(frame, message, faults)
+        prefix = read_prefix(message)
+        block = self._recall(message, prefix.end, faults)
+        if block is not None:
+            key, ack, blocks = prefix.key, prefix.ack, [block]
+        else:
+            frame = _parse(message)
+            key, ack = frame.idempotency_key, frame.ack
+            blocks = self._decode_frame(frame, message, prefix.end, faults)
         _check_count(sum(map(len, blocks)), MAX_POINTS, "points")
         decoded = self._finish(blocks, faults, before)
-        decoded.key, decoded.ack = frame.idempotency_key, frame.ack
+        decoded.key, decoded.ack = key, ack
         return decoded
 
     def decode_log_metric(self, message: bytes) -> Decoded:
@@ -72,19 +74,53 @@ class Decoder:
         self.cache.begin_request()
         return self.cache.size_bytes
 
-    def _decode_columns(self, frame: wire_pb2.WriteFrame, message: bytes, faults: Faults) -> list[Block]:
+    def _recall(self, message: bytes, start: int, faults: Faults) -> Block | None:
+        """Return the points of a request whose shape is known."""
+        rows = recall_rows(message, start, self.cache.shapes)
+        if rows is not None:
+            return rows
+        columns = recall_columns(message, start, self.cache.shapes)
+        return None if columns is None else decode_known(columns, faults)
+
+    def _decode_frame(self, frame: wire_pb2.WriteFrame, message: bytes, start: int, faults: Faults) -> list[Block]:
+        """Return the points of any request, and remember its shape where all points have their usual form."""
+        blocks = []
+        if frame.points:
+            rows, all_split = decode_rows(frame.points, self.cache, faults)
+            if all_split and not frame.columns:
+                learn_rows(message, start, frame.points, rows.slots, self.cache.shapes)
+            blocks.append(rows)
         if any(len(UnknownFieldSet(columns)) for columns in frame.columns):  # an entry that is not packed, for one
-            try:
-                request = ingestor_pb2.WriteRequest.FromString(message)
-            except DecodeError:
-                raise _malformed("WriteRequest") from None
-            return [decode_message(one, number, self.cache, faults) for number, one in enumerate(request.columns)]
-        return [decode_frame(one, number, self.cache, faults) for number, one in enumerate(frame.columns)]
+            return blocks + self._decode_messages(message, faults)
+        decoded = [decode_frame(one, number, self.cache, faults) for number, one in enumerate(frame.columns)]
+        if len(decoded) == 1 and not frame.points and not faults.found:
+            slots, count = decoded[0].slots_of_series, len(decoded[0].block)
+            learn_columns(message, start, slots, count, self.cache.shapes)
+        return blocks + [one.block for one in decoded]
+
+    def _decode_messages(self, message: bytes, faults: Faults) -> list[Block]:
+        """Return the columns of a request, some of them in an encoding that few write."""
+        try:
+            request = ingestor_pb2.WriteRequest.FromString(message)
+        except DecodeError:
+            raise _malformed("WriteRequest") from None
+        return [decode_message(one, number, self.cache, faults) for number, one in enumerate(request.columns)]
 
     def _finish(self, blocks: Sequence[Block], faults: Faults, size_before: int) -> Decoded:
         decoded = assemble(blocks, faults, self.cache.table, self._limits, self._clock_ns() // 1_000)
         decoded.added_bytes = self.cache.size_bytes - size_before
         return decoded
+
+
+def _parse(message: bytes) -> wire_pb2.WriteFrame:
+    try:
+        frame = wire_pb2.WriteFrame.FromString(message)
+    except DecodeError:
+        raise _malformed("WriteRequest") from None
+    _check_count(len(frame.points), MAX_ROWS, "points")
+    _check_count(len(frame.columns), MAX_COLUMNS, "columns")
+    _check_count(sum(len(columns.series) for columns in frame.columns), MAX_SERIES, "columns.series")
+    return frame
 
 
 def _plain_path(_: int, field: str) -> str:

@@ -1,6 +1,7 @@
 """Columns: packed fields of fixed width, which are numpy arrays already."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -10,12 +11,20 @@ from analytics.v1 import ingestor_pb2
 from analytics.wire.v1 import wire_pb2
 from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.block import Block, Faults
+from ingestor.pipeline.known_columns import KnownColumns
 from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.validate import Fault
-from ingestor.points import ValueColumn
+from ingestor.points import SlotColumn, ValueColumn
 
 
-def decode_frame(frame: wire_pb2.ColumnsFrame, number: int, cache: SeriesCache, faults: Faults) -> Block:
+class DecodedColumns(NamedTuple):
+    """Points, and the slots of the series that they count in."""
+
+    block: Block
+    slots_of_series: SlotColumn
+
+
+def decode_frame(frame: wire_pb2.ColumnsFrame, number: int, cache: SeriesCache, faults: Faults) -> DecodedColumns:
     """Return the points of the request's ``columns[number]``, read as bytes.
 
     Raises:
@@ -38,7 +47,12 @@ def decode_message(columns: ingestor_pb2.Columns, number: int, cache: SeriesCach
         np.array(columns.time_unix_nano, np.int64),
         np.array(columns.value, np.float64),
         (number, cache, faults),
-    )
+    ).block
+
+
+def decode_known(known: KnownColumns, faults: Faults) -> Block:
+    """Do the same for the only columns of a request whose series are known."""
+    return _lay_out(0, known.slots, known.series_index, known.times_ns.astype(np.int64), known.values.copy(), faults)
 
 
 def _decode(
@@ -47,24 +61,38 @@ def _decode(
     times_ns: NDArray[np.int64],
     values: ValueColumn,
     context: tuple[int, SeriesCache, Faults],
-) -> Block:
+) -> DecodedColumns:
     number, cache, faults = context
     if not len(index) == len(times_ns) == len(values):
         lengths = f"series_index {len(index)}, time_unix_nano {len(times_ns)}, value {len(values)}"
         raise _malformed(f"columns[{number}]", "lengths_differ", f"columns must have equal lengths, got {lengths}")
     known = [cache.get(raw) for raw in series]
-    slots_of_series = [
-        slot if slot is not None else _resolve(raw, f"columns[{number}].series[{position}]", cache, faults)
-        for position, (raw, slot) in enumerate(zip(series, known, strict=True))
-    ]
-    outside = index >= len(series)
-    if outside.any():
-        text = f"points to a series that is not there: {len(series)} are given"
+    slots_of_series = np.array(
+        [
+            slot if slot is not None else _resolve(raw, f"columns[{number}].series[{position}]", cache, faults)
+            for position, (raw, slot) in enumerate(zip(series, known, strict=True))
+        ],
+        np.int32,
+    )
+    return DecodedColumns(_lay_out(number, slots_of_series, index, times_ns, values, faults), slots_of_series)
+
+
+def _lay_out(
+    number: int,
+    slots_of_series: SlotColumn,
+    index: NDArray[np.uint32],
+    times_ns: NDArray[np.int64],
+    values: ValueColumn,
+    faults: Faults,
+) -> Block:
+    if len(index) and index.max() >= len(slots_of_series):
+        outside = index >= len(slots_of_series)
+        text = f"points to a series that is not there: {len(slots_of_series)} are given"
         code = faults.code(Fault("series_index", "series_index_out_of_range", text, {}))
         slots = np.full(len(index), code, np.int32)
-        slots[~outside] = np.array(slots_of_series, np.int32)[index[~outside]]
+        slots[~outside] = slots_of_series[index[~outside]]
     else:
-        slots = np.array(slots_of_series, np.int32)[index]
+        slots = slots_of_series[index]
 
     def path(position: int, field: str) -> str:
         if field in {"series_index", "time_unix_nano"}:

@@ -13,44 +13,35 @@ from google.protobuf.message import DecodeError
 from analytics.v1 import ingestor_pb2
 from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.block import Block, Faults
+from ingestor.pipeline.row_tails import TAIL, TAIL_BYTES, read_tails, row_path
 from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.validate import Fault
 from ingestor.points import describe_identity
 
-_TAIL = np.dtype([("time_tag", "u1"), ("time", "<i8"), ("value_tag", "u1"), ("value", "<i8")])
-_TAIL_BYTES = _TAIL.itemsize
-_TIME_TAG, _DOUBLE_TAG, _INT_TAG = 0x21, 0x29, 0x31  # fields 4, 5 and 6 as fixed64
 
-
-def decode_rows(points: Sequence[bytes], cache: SeriesCache, faults: Faults) -> Block:
-    """Return the points of a request's rows.
+def decode_rows(points: Sequence[bytes], cache: SeriesCache, faults: Faults) -> tuple[Block, bool]:
+    """Return the points of a request's rows, and whether all are valid and were split so.
 
     Raises:
         InvalidRequestError: one of them is not a Point message.
     """
     count = len(points)
-    joined = b"".join([point[-_TAIL_BYTES:] for point in points])
-    if len(joined) != count * _TAIL_BYTES:  # a point shorter than a tail
-        joined = b"".join([point[-_TAIL_BYTES:].rjust(_TAIL_BYTES, b"\0") for point in points])
-    tails = np.frombuffer(joined, _TAIL)
+    joined = b"".join([point[-TAIL_BYTES:] for point in points])
+    if len(joined) != count * TAIL_BYTES:  # a point shorter than a tail
+        joined = b"".join([point[-TAIL_BYTES:].rjust(TAIL_BYTES, b"\0") for point in points])
+    tails = np.frombuffer(joined, TAIL)
     get = cache.get
-    slots = np.array([get(point[:-_TAIL_BYTES], -1) for point in points], np.int32)
-    is_int = tails["value_tag"] == _INT_TAG
-    split = (tails["time_tag"] == _TIME_TAG) & (is_int | (tails["value_tag"] == _DOUBLE_TAG))
-    times_ns = tails["time"].astype(np.int64)
-    raw_values = tails["value"].astype(np.int64)
-    values = np.where(is_int, raw_values.astype(np.float64), raw_values.view(np.float64))
+    slots = np.array([get(point[:-TAIL_BYTES], -1) for point in points], np.int32)
+    times_ns, values, split = read_tails(tails)
+    all_split = True
     for position in np.flatnonzero(~split | (slots < 0)).tolist():
         point = points[position]
-        found = cache.resolve_prefix(point[:-_TAIL_BYTES]) if split[position] else None
+        found = cache.resolve_prefix(point[:-TAIL_BYTES]) if split[position] else None
         if found is None:
+            all_split = False
             found, times_ns[position], values[position] = _decode_message(point, position, cache)
         slots[position] = faults.code(found) if isinstance(found, Fault) else found
-    return Block(slots, times_ns, values, _path)
-
-
-def _path(position: int, field: str) -> str:
-    return f"points[{position}].{field}"
+    return Block(slots, times_ns, values, row_path), all_split and not faults.found
 
 
 def _decode_message(raw: bytes, position: int, cache: SeriesCache) -> tuple[int | Fault, int, float]:

@@ -1,4 +1,4 @@
-"""From the bytes of an ``analytics.v1.Series`` to a slot: the look-up that every point takes.
+"""From the bytes of an ``analytics.v1.Series`` to a slot: the look-up of every point in a request of unknown shape.
 
 Bounded in bytes: when the cache is full it starts anew with a new table. Requests that wait keep the old one alive;
 what old tables take is bounded too.
@@ -11,6 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from analytics.v1 import ingestor_pb2
 from ingestor.errors import TransientError
+from ingestor.pipeline.shapes import Shapes
 from ingestor.pipeline.validate import Fault, Limits
 from ingestor.points import SeriesTable
 
@@ -18,7 +19,7 @@ _ENTRY_OVERHEAD_BYTES = 150
 
 
 class SeriesCache:
-    """Slots by encoded series, and the table they belong to."""
+    """Slots by encoded series, the table they belong to, and the shapes of requests that hold them."""
 
     def __init__(self, limits: Limits, max_bytes: int) -> None:
         self._limits = limits
@@ -28,13 +29,14 @@ class SeriesCache:
 
     def _start_anew(self) -> None:
         self.table = SeriesTable()
+        self.shapes = Shapes()
         self._slots: dict[bytes, int] = {}
         self._keys_bytes = 0
         self.get = self._slots.get
 
     @property
     def size_bytes(self) -> int:
-        """Return the memory of the cache and its table, in bytes."""
+        """Return the memory of the cache and its table, in bytes; the shapes have a bound of their own."""
         return self._keys_bytes + self.table.size_bytes
 
     def begin_request(self) -> None:

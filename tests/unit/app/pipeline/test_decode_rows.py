@@ -107,8 +107,8 @@ def test_points_decoded_one_by_one_and_as_bytes_are_the_same(
 ) -> None:
     """The order of fields decides the path: the time first is never taken as bytes."""
     decoder = new_decoder()
-    fast = decode_rows([identity + tail[0] + tail[1] for identity, tail in parts], decoder.cache, Faults())
-    slow = decode_rows([tail[0] + identity + tail[1] for identity, tail in parts], decoder.cache, Faults())
+    fast, _ = decode_rows([identity + tail[0] + tail[1] for identity, tail in parts], decoder.cache, Faults())
+    slow, _ = decode_rows([tail[0] + identity + tail[1] for identity, tail in parts], decoder.cache, Faults())
     assert fast.slots.tolist() == slow.slots.tolist()
     assert fast.times_ns.tolist() == slow.times_ns.tolist()
     assert fast.values.tobytes() == slow.values.tobytes()
