@@ -7,7 +7,10 @@ import os
 import time
 import uuid
 
+from asyncpg.pgproto.pgproto import UUID  # equal to those of `uuid`, read and compared in a tenth of the time
+
 KEY_BYTES = 16
+_VERSION, _VARIANT = 0x7, 0b10
 
 
 def mint_key(now_ms: int | None = None) -> uuid.UUID:
@@ -19,9 +22,9 @@ def mint_key(now_ms: int | None = None) -> uuid.UUID:
 def first_key(milliseconds: int, random_bits: int = 0) -> uuid.UUID:
     """Return the key of a millisecond with the given low bits: without any, the lowest one a client can mint then."""
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | random_bits & ((1 << 80) - 1)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    value = value & ~(0xF << 76) | _VERSION << 76
+    value = value & ~(0x3 << 62) | _VARIANT << 62
+    return UUID(value.to_bytes(KEY_BYTES, "big"))
 
 
 def key_from_bytes(raw: bytes) -> uuid.UUID:
@@ -32,7 +35,7 @@ def key_from_bytes(raw: bytes) -> uuid.UUID:
     """
     if len(raw) != KEY_BYTES:
         raise ValueError(f"a key has {KEY_BYTES} bytes, got {len(raw)}")
-    return _checked(uuid.UUID(bytes=raw))
+    return _checked(UUID(raw))
 
 
 def key_from_text(text: str) -> uuid.UUID:
@@ -41,7 +44,7 @@ def key_from_text(text: str) -> uuid.UUID:
     Raises:
         ValueError: it is not a UUIDv7.
     """
-    key = uuid.UUID(text)
+    key = UUID(text)
     if str(key) != text.lower():
         raise ValueError("a key is a UUID in its 36-character form")
     return _checked(key)
@@ -53,6 +56,7 @@ def minted_ms(key: uuid.UUID) -> int:
 
 
 def _checked(key: uuid.UUID) -> uuid.UUID:
-    if key.variant != uuid.RFC_4122 or key.version != 7:
+    number = key.int
+    if number >> 76 & 0xF != _VERSION or number >> 62 & 0x3 != _VARIANT:
         raise ValueError("a key is a UUID of version 7")
     return key

@@ -46,8 +46,10 @@ class Accounting:
         """Count the outcome of a held request and of those that waited along."""
         if isinstance(outcome, Stored):
             self.committed += outcome.accepted
-            self.rejected.update(held.rejected)
-            self.rejected.update(reject.reason for reject in outcome.refused)
+            if held.rejected:
+                self.rejected.update(held.rejected)
+            if outcome.refused:
+                self.rejected.update(reject.reason for reject in outcome.refused)
             self.duplicate += held.repeats
         elif isinstance(outcome, Duplicate):
             self.duplicate += held.points

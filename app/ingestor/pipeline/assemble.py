@@ -1,6 +1,7 @@
 """Lay a request's blocks end to end, check the times, and tell the valid points from the others."""
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,8 +13,18 @@ from numpy.typing import NDArray
 from ingestor.errors import InvalidRequestError, Violation
 from ingestor.pipeline.block import Block, Faults
 from ingestor.pipeline.validate import Fault, Limits
-from ingestor.points import Points, Reject, SeriesTable, SlotColumn, TimeColumn, ValueColumn, describe_identity
+from ingestor.points import (
+    Points,
+    Reject,
+    SeriesTable,
+    SlotColumn,
+    TimeColumn,
+    ValueColumn,
+    describe_identity,
+    series_id,
+)
 
+_ONE_POINT = struct.Struct("<qqd")
 _Entry = TypeVar("_Entry", np.int32, np.int64, np.float64)
 
 MAX_REJECTS = 100
@@ -39,7 +50,7 @@ class Decoded:
     @property
     def received(self) -> int:
         """Return the number of points in the request."""
-        return len(self.points) + sum(self.rejected.values())
+        return len(self.points) + (sum(self.rejected.values()) if self.rejected else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,28 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
     first_us, last_us = _extremes(times_us)
     points = Points(table, slots, times_us, values, first_us, last_us)
     return Decoded(points, rejected, rejects, sent.digest())
+
+
+def assemble_one(
+    table: SeriesTable, slot: int, time_ns: int, value: float, limits: Limits, now_us: int
+) -> Decoded | None:
+    """Return what ``assemble`` makes of one point, None where its time is invalid.
+
+    Without numpy's overhead for each operation: with ``assemble``, single calls took a third more of the server.
+    """
+    time_us = time_ns // 1_000 if time_ns else now_us
+    if not now_us - limits.behind_us <= time_us <= now_us + limits.ahead_us:
+        return None
+    digest = xxhash.xxh3_64_digest(_ONE_POINT.pack(series_id(table.digests[slot]), time_ns, value))
+    points = Points(
+        table,
+        np.array([slot], np.int32),
+        np.array([time_us], np.int64),
+        np.array([value], np.float64),
+        time_us,
+        time_us,
+    )
+    return Decoded(points, {}, (), int.from_bytes(digest, "big", signed=True))
 
 
 def _join(columns: Sequence[NDArray[_Entry]], dtype: type[_Entry]) -> NDArray[_Entry]:

@@ -170,35 +170,38 @@ class Buffer:
         rows = 0
         chunks: set[int] = set()
         for held in self._fresh.values():
-            size = len(held.part.points)
-            touched = chunks | set(self._chunks(held))
-            full = rows + size > self._rules.max_rows or len(touched) > MAX_CHUNKS
+            rows += held.rows
+            first, last = self._span(held)
+            if first not in chunks or first != last:
+                chunks.update(range(first, last + 1))
+            full = rows > self._rules.max_rows or len(chunks) > MAX_CHUNKS
             if taken and (full or held.suspect):
                 break
             taken.append(held)
             if held.suspect:
                 break
-            rows, chunks = rows + size, touched
         return taken
 
     def _enqueue(self, held: Held) -> None:
         held.state = State.WAITING
-        if len(self._chunks(held)) > MAX_CHUNKS:
+        first, last = self._span(held)
+        if last - first >= MAX_CHUNKS:
             self._wide[id(held)] = held
         else:
             self._fresh[id(held)] = held
-            self._rows += len(held.part.points)
+            self._rows += held.rows
         self._awaited += not held.part.answered
         self._wake_if_due()
 
     def _dequeue(self, held: Held) -> None:
         """Take a request out of its queue, if it is in one."""
         if self._fresh.pop(id(held), None) is not None:
-            self._rows -= len(held.part.points)
+            self._rows -= held.rows
         elif self._wide.pop(id(held), None) is None:
             return
         self._awaited -= not held.part.answered
 
-    def _chunks(self, held: Held) -> range:
+    def _span(self, held: Held) -> tuple[int, int]:
+        """Return the numbers of the first and the last chunk that a request touches."""
         points = held.part.points
-        return range(points.first_us // self.chunk_us, points.last_us // self.chunk_us + 1)
+        return points.first_us // self.chunk_us, points.last_us // self.chunk_us

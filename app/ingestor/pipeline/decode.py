@@ -10,7 +10,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from analytics.v1 import ingestor_pb2
 from analytics.wire.v1 import wire_pb2
 from ingestor.errors import InvalidRequestError, Violation
-from ingestor.pipeline.assemble import Decoded, assemble
+from ingestor.pipeline.assemble import Decoded, assemble, assemble_one
 from ingestor.pipeline.block import Block, Faults
 from ingestor.pipeline.decode_columns import decode_frame, decode_known, decode_message
 from ingestor.pipeline.decode_rows import decode_rows
@@ -59,11 +59,17 @@ class Decoder:
         except DecodeError:
             raise _malformed("LogMetricsRequest") from None
         before = self._begin()
-        faults = Faults()
         found = self.cache.resolve_fields(request)
-        slot = faults.code(found) if isinstance(found, Fault) else found
         value = request.double_value if request.HasField("double_value") else float(request.value)
         sent_ns = request.timestamp.seconds * _NANOS_PER_S + request.timestamp.nanos
+        now_us = self._clock_ns() // 1_000
+        if not isinstance(found, Fault):
+            decoded = assemble_one(self.cache.table, found, sent_ns, value, self._limits, now_us)
+            if decoded is not None:
+                decoded.added_bytes = self.cache.size_bytes - before
+                return decoded
+        faults = Faults()
+        slot = faults.code(found) if isinstance(found, Fault) else found
         sent_ns = max(-(1 << 63), min((1 << 63) - 1, sent_ns))  # far outside any window either way
         block = Block(
             np.array([slot], np.int32), np.array([sent_ns], np.int64), np.array([value], np.float64), _plain_path

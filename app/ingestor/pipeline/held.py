@@ -32,6 +32,7 @@ class State(Enum):
 class Held:
     """One received request; ``rejected`` counts its invalid points by reason, ``received_at`` is the loop's clock.
 
+    ``rows`` are its valid points, ``received`` all of them; ``size_bytes`` is the memory that holding it takes;
     ``repeats`` are the points of later requests with the same key that wait along; ``failures`` counts flushes that
     failed for a reason that may lie in the request.
     """
@@ -44,11 +45,17 @@ class Held:
     failures: int = 0
     state: State = State.WAITING
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    rows: int = field(init=False)
+    received: int = field(init=False)
+    size_bytes: int = field(init=False)
 
-    @property
-    def received(self) -> int:
-        """Return the points of the first request, invalid ones included."""
-        return len(self.part.points) + self.part.rejected
+    def __post_init__(self) -> None:
+        part = self.part
+        self.rows = len(part.points)
+        self.received = self.rows + part.rejected
+        self.size_bytes = part.points.size_bytes + self.added_bytes + REQUEST_OVERHEAD_BYTES
+        if part.rejects:
+            self.size_bytes += sum(REJECT_OVERHEAD_BYTES + len(reject.point) for reject in part.rejects)
 
     @property
     def points(self) -> int:
@@ -59,12 +66,6 @@ class Held:
     def suspect(self) -> bool:
         """Tell whether it must be flushed alone, lest it fail the others with it again and again."""
         return self.failures >= 2
-
-    @property
-    def size_bytes(self) -> int:
-        """Return the memory that holding this takes."""
-        kept_bytes = sum(REJECT_OVERHEAD_BYTES + len(reject.point) for reject in self.part.rejects)
-        return self.part.points.size_bytes + self.added_bytes + kept_bytes + REQUEST_OVERHEAD_BYTES
 
     def answer(self, outcome: Outcome) -> None:
         """Hand the outcome to every caller that still waits, and let go of them.

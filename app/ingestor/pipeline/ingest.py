@@ -126,7 +126,7 @@ class Ingest:
         if repeated is not None:
             self._settlement.hold_repeat(repeated, decoded.received, answered=ack is Ack.BUFFERED)
             return await self._answer(repeated, ack, decoded, duplicate=True)
-        rejected = sum(decoded.rejected.values())
+        rejected = sum(decoded.rejected.values()) if decoded.rejected else 0
         part = Part(decoded.points, key, decoded.digest, rejected, decoded.rejects, answered=ack is Ack.BUFFERED)
         held = Held(part, decoded.rejected, self._clock(), decoded.added_bytes)
         self._settlement.hold(held)
@@ -134,7 +134,7 @@ class Ingest:
 
     async def _answer(self, held: Held, ack: Ack, decoded: Decoded, *, duplicate: bool) -> Answer:
         if ack is Ack.BUFFERED:
-            rejected = sum(decoded.rejected.values())
+            rejected = decoded.received - len(decoded.points)
             return Answer(ack, len(decoded.points), rejected, decoded.rejects, duplicate)
         outcome = await self._wait(held)
         if isinstance(outcome, Failed):

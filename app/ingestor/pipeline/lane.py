@@ -208,7 +208,7 @@ class Lane:
         self.in_flight = [held for held in self.in_flight if held.state in (State.FLUSHING, State.UNKNOWN)]
 
     def _committed(self, helds: list[Held], outcomes: Sequence[Outcome]) -> None:
-        rows = sum(len(held.part.points) for held in helds)
+        rows = sum(held.rows for held in helds)
         self._tools.metrics.flush_rows.observe(rows)
         self._tools.health.lane_works(self._number, committed=True)
         for held, outcome in zip(helds, outcomes, strict=True):

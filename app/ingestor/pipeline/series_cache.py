@@ -4,6 +4,7 @@ Bounded in bytes: when the cache is full it starts anew with a new table. Reques
 what old tables take is bounded too.
 """
 
+import sys
 import weakref
 
 from google.protobuf.message import DecodeError
@@ -31,6 +32,7 @@ class SeriesCache:
         self.table = SeriesTable()
         self.shapes = Shapes()
         self._slots: dict[bytes, int] = {}
+        self._identities: dict[tuple[str, ...], int] = {}
         self._keys_bytes = 0
         self.get = self._slots.get
 
@@ -73,10 +75,20 @@ class SeriesCache:
 
     def resolve_fields(self, message: "ingestor_pb2.Point | ingestor_pb2.LogMetricsRequest") -> int | Fault:
         """Do the same for a message that carries an identity among other fields."""
+        identity: tuple[str, ...] = (message.service_name, message.metric_name)
+        for label in message.labels:
+            identity += (label.name, label.value)
+        slot = self._identities.get(identity)
+        if slot is not None:
+            return slot
         series = ingestor_pb2.Series(
             service_name=message.service_name, metric_name=message.metric_name, labels=message.labels
         )
-        return self.resolve(series.SerializeToString())
+        found = self.resolve(series.SerializeToString())
+        if not isinstance(found, Fault):
+            self._identities[identity] = found
+            self._keys_bytes += sum(map(sys.getsizeof, identity)) + _ENTRY_OVERHEAD_BYTES
+        return found
 
     def _add(self, raw: bytes, message: ingestor_pb2.Series) -> int | Fault:
         series = self._limits.check_identity(
