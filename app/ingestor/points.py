@@ -85,6 +85,7 @@ class SeriesTable:
         self._slots: dict[Series, int] = {}
         self._ids = np.zeros(1024, np.int64)
         self._stored = np.zeros(1024, np.int32)
+        self._counted, self._all_stored = 0, 0
 
     def __len__(self) -> int:
         return len(self.series)
@@ -111,6 +112,10 @@ class SeriesTable:
         """Return the database ids of ``slots``."""
         return self._ids[slots]
 
+    def lacks(self, epoch: int) -> bool:
+        """Tell whether ``missing`` may find anything: some series was not seen in ``epoch`` or later."""
+        return self._counted != len(self) or self._all_stored < epoch
+
     def missing(self, slots: SlotColumn, epoch: int) -> SlotColumn:
         """Return the distinct slots whose series were not seen in the database in ``epoch`` or later.
 
@@ -123,6 +128,8 @@ class SeriesTable:
     def mark_stored(self, slots: SlotColumn, epoch: int) -> None:
         """Remember that the database had these series in ``epoch``."""
         self._stored[slots] = np.maximum(self._stored[slots], epoch)
+        self._counted = len(self)
+        self._all_stored = int(self._stored[: len(self)].min(initial=epoch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import platform
 import time
@@ -42,6 +43,12 @@ _CLOSE_RESERVE_S = 5.0
 _ANSWERING_S = 0.5
 """Time for answers that are decided to leave."""
 _WATCH_INTERVAL_S = 0.5
+_GC_OBJECTS = 50_000
+"""Objects more than before that make the garbage collector look at the youngest; by default 700.
+
+With that it took 5 % of the time of rows and 10 % of single calls (measured) and found hardly anything. What it is
+there for, cycles of gRPC's that hold a message, is collected twice a second by ``_watch`` instead.
+"""
 
 
 class Runtime:
@@ -96,6 +103,7 @@ class Runtime:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until ``stop`` is set, then drain; return the exit code."""
+        gc.set_threshold(_GC_OBJECTS)
         try:
             await self.http.start()
             await self.grpc.start()
@@ -130,12 +138,13 @@ class Runtime:
                 task.cancel()
 
     async def _watch(self) -> None:
-        """Measure how late the event loop is and tell health checks of the database."""
+        """Measure how late the event loop is, tell health checks of the database, collect young garbage."""
         up: bool | None = None
         while True:
             before = time.monotonic()
             await asyncio.sleep(_WATCH_INTERVAL_S)
             self._metrics.event_lag.set(max(0.0, time.monotonic() - before - _WATCH_INTERVAL_S))
+            gc.collect(1)
             if up is not self._health.up:
                 up = self._health.up
                 await self.grpc.report_database(up=up)

@@ -18,6 +18,7 @@ from ingestor.commands.local_site import LocalSite, local_site
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
 from ingestor.runtime import Runtime
+from ingestor.schema.spec import SchemaSpec
 from ingestor.telemetry.logging import configure_logging
 
 NEWEST = """
@@ -42,7 +43,7 @@ def dev(
 
 async def _dev(burst: int, interval_s: float, console: Console) -> int:
     configure_logging("console", "WARNING")
-    async with local_site("dev", console) as site:
+    async with local_site("dev", console, SchemaSpec()) as site:
         settings = load_settings(
             database_url=SecretStr(site.writer_url),
             grpc_host="127.0.0.1",

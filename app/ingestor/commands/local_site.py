@@ -26,8 +26,8 @@ class LocalSite:
 
 
 @asynccontextmanager
-async def local_site(instance: str, console: Console) -> AsyncIterator[LocalSite]:
-    """Run a TimescaleDB and bring its schema up to date.
+async def local_site(instance: str, console: Console, spec: SchemaSpec) -> AsyncIterator[LocalSite]:
+    """Run a TimescaleDB and bring the schema that ``spec`` asks for up to date.
 
     The user of a given INGESTOR_DATABASE_URL does everything itself: roles that exist there keep their passwords.
     """
@@ -35,7 +35,6 @@ async def local_site(instance: str, console: Console) -> AsyncIterator[LocalSite
     given_url = settings.database_url.get_secret_value() if settings.database_url else None
     cache = default_cache(settings.xdg_cache_home)
     async with running_database(cache, instance=instance, given_url=given_url, say=console.print) as database:
-        spec = SchemaSpec()
         if given_url:
             await bootstrap(given_url, Roles.for_schema(spec.name))
             site = LocalSite(given_url, given_url, given_url)

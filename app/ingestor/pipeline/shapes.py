@@ -67,6 +67,11 @@ class Shapes:
         """Return the hash of a request's fixed part."""
         return xxhash.xxh3_128_digest(fixed, self._seed)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._shapes.clear()
+        self.size_bytes = 0
+
     def _forget(self, key: bytes) -> None:
         kept = self._shapes.pop(key, None)
         self.size_bytes -= kept[1] if kept else 0

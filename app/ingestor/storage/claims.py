@@ -12,11 +12,11 @@ from ingestor.storage.contract import Batch, Duplicate, Failed, Outcome
 from ingestor.storage.ledger import (
     Claims,
     Entry,
+    Floor,
     claim_keys,
     claim_keys_singly,
     correct_entries,
     find_entries,
-    read_floor,
 )
 
 
@@ -26,11 +26,11 @@ class PartClaims:
     ``storable`` is each part's number of points that may be stored; the rest of them counts as rejected.
     """
 
-    def __init__(self, connection: Connection, batch: Batch, storable: Sequence[int], window_min: int) -> None:
+    def __init__(self, connection: Connection, batch: Batch, storable: Sequence[int], floor: Floor) -> None:
         self._connection = connection
         self._batch = batch
         self._storable = storable
-        self._window_min = window_min
+        self._floor = floor
 
     async def claim(self, parts: Sequence[int]) -> dict[int, Outcome]:
         """Return an outcome for each of ``parts`` that must not be stored now; the others are claimed."""
@@ -85,7 +85,7 @@ class PartClaims:
         A key of our own is checked only where it is used again: a first time can be no repeat.
         """
         keys = {index: self._key(index) for index in parts if self._batch.parts[index].key or self._batch.repeated}
-        floor = await read_floor(self._connection, self._window_min) if keys else None
+        floor = await self._floor.read(self._connection) if keys else None
         if floor is None:
             return {}
         floor_ms = floor.timestamp() * 1000

@@ -28,17 +28,14 @@ COLUMNS = ("time", "series_id", "value")
 ROW_BYTES = _ROW.itemsize
 
 
-def sort_order(ids: IdColumn, times_us: TimeColumn, chunk_us: int) -> NDArray[np.intp]:
-    """Return the order in which rows go to the database: by chunk, then roughly by series.
+def sort_order(ids: IdColumn, chunks: NDArray[np.int64] | None = None) -> NDArray[np.intp]:
+    """Return the order in which rows go to the database: by chunk, None where all are in one, then roughly by series.
 
     The top 16 bits of the id suffice for the index's locality, and numpy sorts them by radix: 5 ns a row against 55
     for a full sort, with the same rate in the database (measured).
     """
     order = np.argsort((ids >> 48).astype(np.int16), kind="stable")
-    chunks = times_us // chunk_us
-    if len(chunks) and chunks.min() != chunks.max():
-        order = order[np.argsort(chunks[order], kind="stable")]
-    return order
+    return order if chunks is None else order[np.argsort(chunks[order], kind="stable")]
 
 
 def encode_rows(ids: IdColumn, times_us: TimeColumn, values: ValueColumn) -> memoryview:

@@ -20,6 +20,7 @@ from ingestor.points import Reject, SeriesTable
 from ingestor.storage.claims import PartClaims
 from ingestor.storage.connection import Connection, describe
 from ingestor.storage.contract import Batch, ErrorClass, Failed, FlushError, Outcome, Part, Stored
+from ingestor.storage.ledger import Floor
 from ingestor.storage.refused import RowRefusedError, SetAside, copy_all, copy_setting_aside
 from ingestor.storage.rejects import ROWS_PER_S, RejectSampler, insert_rejects
 from ingestor.storage.rows import Rows, by_table, describe_point, lay_out
@@ -51,12 +52,13 @@ class Flush:
     """One attempt to store one batch on one connection."""
 
     def __init__(
-        self, connection: Connection, batch: Batch, settings: FlushSettings, *, chunk_us: int, epoch: int
+        self, connection: Connection, batch: Batch, settings: FlushSettings, floor: Floor, *, chunk_us: int, epoch: int
     ) -> None:
         self._connection = connection
         self._parts = batch.parts
         self._batch = batch
         self._settings = settings
+        self._floor = floor
         self._chunk_us = chunk_us
         self._epoch = epoch
         self._phase = settings.metrics.flush_seconds
@@ -92,6 +94,8 @@ class Flush:
         return [index for index, outcome in enumerate(self._outcomes) if outcome is None]
 
     async def _register_series(self) -> None:
+        if not any(part.points.table.lacks(self._epoch) for part in self._parts):
+            return
         for table, slots in by_table([part.points for part in self._parts]):
             if not len(table.missing(slots, self._epoch)):
                 continue
@@ -135,7 +139,7 @@ class Flush:
         """Claim what is ours, copy its rows, and return the parts that are stored by this transaction."""
         lost = [int(self._collided[index].sum()) if index in self._collided else 0 for index in range(len(self._parts))]
         storable = [len(part.points) - lost[index] for index, part in enumerate(self._parts)]
-        claims = PartClaims(self._connection, self._batch, storable, self._settings.deduplication_window_min)
+        claims = PartClaims(self._connection, self._batch, storable, self._floor)
         with self._phase.labels("ledger").time():
             for index, outcome in (await claims.claim(self._open())).items():
                 self._outcomes[index] = outcome

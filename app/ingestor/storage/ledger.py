@@ -5,8 +5,9 @@ only below the floor taken ``EXPIRY_MARGIN_MIN`` further back, and every flush i
 never races a retry. The floor counts minutes in which the database was up: an outage leaves no beats.
 """
 
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,6 +59,28 @@ async def read_floor(connection: Connection, window_min: int) -> datetime | None
     """Return the time below which keys are refused, None where nothing expires yet."""
     floor: datetime | None = await connection.fetchval(_FLOOR, window_min)
     return floor
+
+
+class Floor:
+    """The floor as one connection saw it of late: it moves once a minute, and reading it costs a round trip.
+
+    So a key may be refused ``KEPT_S`` late; its ledger row is kept for longer than that, see ``EXPIRY_MARGIN_MIN``.
+    """
+
+    KEPT_S = 15.0
+
+    def __init__(self, window_min: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window_min = window_min
+        self._clock = clock
+        self._at: datetime | None = None
+        self._read_at = float("-inf")
+
+    async def read(self, connection: Connection) -> datetime | None:
+        """Return the time below which keys are refused, None where nothing expires yet."""
+        now = self._clock()
+        if now - self._read_at > self.KEPT_S:
+            self._at, self._read_at = await read_floor(connection, self._window_min), now
+        return self._at
 
 
 async def claim_keys(connection: Connection, entries: Sequence[Entry]) -> Claims:

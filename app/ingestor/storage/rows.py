@@ -59,7 +59,8 @@ def lay_out(parts: Sequence[Points], chunk_us: int, left_out: Sequence[NDArray[n
     ids = np.concatenate([np.empty(0, np.int64), *(table.ids(slots) for table, slots in by_table(parts))])
     times_us = np.concatenate([np.empty(0, np.int64), *(points.times_us for points in parts)])
     values = np.concatenate([np.empty(0, np.float64), *(points.values for points in parts)])
-    order = sort_order(ids, times_us, chunk_us)
+    one_chunk = len({us // chunk_us for points in parts for us in (points.first_us, points.last_us)}) <= 1
+    order = sort_order(ids, None if one_chunk else times_us // chunk_us)
     if any(marked is not None for marked in left_out):
         marks = [
             np.zeros(len(points), np.bool_) if marked is None else marked

@@ -18,7 +18,7 @@ from ingestor.storage.connection import (
 )
 from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
-from ingestor.storage.ledger import beat, expire_keys
+from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM migration"
@@ -41,6 +41,7 @@ class PostgresWriter:
         self._settings = settings
         self._connection: Connection | None = None
         self._epoch = 0
+        self._floor = Floor(settings.deduplication_window_min)
         self._database_ahead_s = time.time() - time.monotonic()
         self.chunk_us = 86_400_000_000
 
@@ -58,6 +59,7 @@ class PostgresWriter:
             connection.terminate()
             raise FlushError(f"schema not ready: {describe(error)}", classify(error)) from error
         self._epoch = next(self._settings.epochs)
+        self._floor = Floor(self._settings.deduplication_window_min)
         self._connection = connection
 
     def mint_key(self) -> uuid.UUID:
@@ -67,7 +69,7 @@ class PostgresWriter:
     async def flush(self, batch: Batch) -> list[Outcome]:
         """Store ``batch``; see ``contract.Writer.flush``."""
         connection = self._connected()
-        flush = Flush(connection, batch, self._settings, chunk_us=self.chunk_us, epoch=self._epoch)
+        flush = Flush(connection, batch, self._settings, self._floor, chunk_us=self.chunk_us, epoch=self._epoch)
         try:
             async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
                 return await flush.run()

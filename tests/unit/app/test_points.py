@@ -63,6 +63,21 @@ def test_series_stored_before_a_reconnect_are_missing_again() -> None:
     assert table.missing(slots, 2).tolist() == []
 
 
+def test_a_table_lacks_series_until_all_of_them_were_seen_by_a_connection_as_new() -> None:
+    table = SeriesTable()
+    assert table.lacks(1)
+    slots = np.array([table.intern(Series("s", name, ())) for name in "ab"], np.int32)
+    table.mark_stored(slots[:1], 1)
+    assert table.lacks(1)
+    table.mark_stored(slots[1:], 2)
+    assert [table.lacks(epoch) for epoch in (1, 2)] == [False, True]
+    table.mark_stored(slots, 2)
+    table.mark_stored(slots, 1)
+    assert [table.lacks(epoch) for epoch in (1, 2, 3)] == [False, False, True]
+    table.intern(Series("s", "c", ()))
+    assert table.lacks(1)
+
+
 def test_points_know_their_size() -> None:
     points = Points(SeriesTable(), np.zeros(3, np.int32), np.zeros(3, np.int64), np.zeros(3), 0, 0)
     assert (len(points), points.size_bytes) == (3, 3 * (4 + 8 + 8))
