@@ -129,7 +129,7 @@ class SeriesTable:
         """Remember that the database had these series in ``epoch``."""
         self._stored[slots] = np.maximum(self._stored[slots], epoch)
         self._counted = len(self)
-        self._all_stored = int(self._stored[: len(self)].min(initial=epoch))
+        self._all_stored = int(self._stored[: len(self)].min()) if len(self) else 0
 
 
 @dataclass(frozen=True, slots=True)
