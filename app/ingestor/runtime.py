@@ -26,6 +26,7 @@ from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.validate import Limits
 from ingestor.points import Ack
+from ingestor.storage.contract import Writer
 from ingestor.storage.flush import FlushSettings
 from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
@@ -149,7 +150,7 @@ class Runtime:
                 up = self._health.up
                 await self.grpc.report_database(up=up)
 
-    def _writers(self) -> list[PostgresWriter]:
+    def _writers(self) -> list[Writer]:
         settings = self._settings
         flush = FlushSettings(
             pod=settings.pod_name or platform.node(),
