@@ -25,7 +25,7 @@ _BACKENDS = """
 SELECT pid FROM pg_stat_activity WHERE usename = 'analytics_writer' AND (NOT $1 OR query LIKE 'COMMIT%')
 ORDER BY (state = 'active') DESC, random() LIMIT 1
 """
-_LOOKING_S = 0.5
+_LOOKING_S = 2.0
 
 
 class StormDatabase:

@@ -23,6 +23,8 @@ SETTLE_TIMEOUT_S = 120.0
 """Longest time from the last strike until every request is acked."""
 MODULES = {"": ("ingestor", "serve"), "ledger": ("faults.storm.sabotage",), "ack": ("ingestor", "serve")}
 """What the servers run: the product; with its ledger off; with acks before COMMIT, which is its ``ack=buffered``."""
+_SLACK = 0.05
+"""How far traffic may be ahead of the next strike, as a share of all points."""
 _BACK_S = 3_600
 """How far back points begin, in seconds: within the servers' limits however their clocks jump."""
 
@@ -100,7 +102,7 @@ async def _run_storm(
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch.run())
         sending = tasks.create_task(traffic.run(options.clients))
-        await striker.run(schedule, traffic.told)
+        await striker.run(schedule, traffic, int(options.points * _SLACK))
         async with asyncio.timeout(SETTLE_TIMEOUT_S):
             await asyncio.wait({sending})
         watching.cancel()

@@ -8,7 +8,7 @@ from faults.storm.database import StormDatabase
 from faults.storm.network import Network
 from faults.storm.plan import Kind, Strike
 from faults.storm.servers import IngestServer
-from faults.storm.traffic import Told
+from faults.storm.traffic import Traffic
 
 _POLL_S = 0.01
 JUMP_S = 4.0
@@ -24,16 +24,22 @@ class Striker:
         self._network = network
         self._servers = servers
 
-    async def run(self, schedule: Sequence[Strike], told: Told) -> None:
-        """Carry out the whole schedule; strikes that last go on beside later ones of other kinds."""
+    async def run(self, schedule: Sequence[Strike], traffic: Traffic, slack_points: int) -> None:
+        """Carry out the whole schedule; a clock that jumps stays wrong beside later strikes.
+
+        Traffic may be ``slack_points`` ahead of the strike that comes next, without end after the last one.
+        """
+        told = traffic.told
         async with asyncio.TaskGroup() as lasting:
             for strike in schedule:
+                traffic.allow(strike.at_points + slack_points)
                 while told.acked_points < strike.at_points:
                     await asyncio.sleep(_POLL_S)
                 if strike.kind is Kind.CLOCK_JUMPED:
                     lasting.create_task(self._count(strike))
                 else:
                     await self._count(strike)
+            traffic.allow(len(told.acked))
 
     async def _count(self, strike: Strike) -> None:
         hit = await self._strike(strike)

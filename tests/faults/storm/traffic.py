@@ -57,6 +57,13 @@ class Traffic:
         self._points = points
         self._targets = targets
         self._next = 0
+        self._allowed = 0
+        self._more = asyncio.Event()
+
+    def allow(self, points: int) -> None:
+        """Let requests begin up to this point: traffic does not run away from the strikes that are meant for it."""
+        self._allowed = points
+        self._more.set()
 
     async def run(self, clients: int) -> None:
         """Send all points, each until it is acked."""
@@ -76,6 +83,10 @@ class Traffic:
 
     async def _work(self, channels: Sequence[grpc.aio.Channel], chance: random.Random) -> None:
         while self._next < self._points:
+            if self._next >= self._allowed:
+                self._more.clear()
+                await self._more.wait()
+                continue
             request = make_request(self._data, self._seed, self._next, self._points)
             self._next = request.end
             if request.fate == "twin":
