@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from ingestor.bench import site
 from ingestor.bench.data import SHAPES, Shape, make_copy_buffers, make_requests
-from ingestor.load.encode import Request
-from ingestor.load.options import Form
-from ingestor.load.sender import Sender, Verdict
+from ingestor.client.encode import Form, Request
+from ingestor.client.sender import Sender, Verdict
 from ingestor.points import Ack
 
 SINGLES = Shape("single calls, 64 in flight, buffered", Form.SINGLE, 5_000, 1, 64)

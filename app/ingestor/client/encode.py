@@ -15,7 +15,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.load.options import Form
 from ingestor.points import Ack, Series
 
 _REQUEST_POINT = b"\x1a"
@@ -40,6 +39,14 @@ class Method(StrEnum):
 
     WRITE = "/analytics.v1.AnalyticsService/Write"
     LOG_METRIC = "/analytics.v1.AnalyticsService/LogMetric"
+
+
+class Form(StrEnum):
+    """How points travel: ``Write`` with columns, ``Write`` with rows, or ``LogMetric`` for each."""
+
+    COLUMNS = "columns"
+    ROWS = "rows"
+    SINGLE = "single"
 
 
 class SeriesBlock:
