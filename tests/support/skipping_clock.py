@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingestor.load.clock import Clock
+from ingestor.client.clock import Clock
 
 START_NS = 1_700_000_000_000_000_000
 

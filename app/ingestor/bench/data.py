@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingestor.client.encode import Form, Request, encode_requests, encode_series
 from ingestor.keys import mint_key
-from ingestor.load.encode import Request, encode_requests, encode_series
-from ingestor.load.options import Form
 from ingestor.load.synthetic import SyntheticSource, synthetic_series
 from ingestor.points import Ack, series_id
 from ingestor.storage.copy_format import encode_rows, sort_order

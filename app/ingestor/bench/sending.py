@@ -5,8 +5,8 @@ import math
 import time
 from dataclasses import dataclass
 
-from ingestor.load.encode import Request
-from ingestor.load.sender import Sender, Verdict
+from ingestor.client.encode import Request
+from ingestor.client.sender import Sender, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import typer
 import uvloop
 from rich.console import Console
 
+from ingestor.client.encode import Form
 from ingestor.config import AckName
 from ingestor.errors import ConfigurationError
-from ingestor.load.options import Form, LoadOptions
+from ingestor.load.options import LoadOptions
 from ingestor.load.report import LoadReport
 from ingestor.load.runner import run_load
 from ingestor.points import Ack

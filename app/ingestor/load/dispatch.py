@@ -3,20 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
 
-from ingestor.load.clock import Clock
-from ingestor.load.encode import Request
+from ingestor.client.clock import Clock
+from ingestor.client.encode import Request
+from ingestor.client.sender import RequestSender, Verdict
 from ingestor.load.feeds import DueRequest
-from ingestor.load.sender import OnRetry, Outcome, Verdict
 from ingestor.load.totals import Totals
-
-
-class RequestSender(Protocol):
-    """Sends one request to its end."""
-
-    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
-        """Send ``request`` until it is answered, refused for good, or time is up."""
 
 
 class Dispatcher:

@@ -9,9 +9,9 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 
+from ingestor.client.clock import Clock
+from ingestor.client.encode import Request, encode_requests
 from ingestor.keys import mint_key
-from ingestor.load.clock import Clock
-from ingestor.load.encode import Request, encode_requests
 from ingestor.load.options import LoadOptions
 from ingestor.load.sources import MachineSource
 from ingestor.load.synthetic import SyntheticSource

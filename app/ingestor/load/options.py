@@ -2,8 +2,8 @@
 
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 
+from ingestor.client.encode import Form
 from ingestor.errors import ConfigurationError
 from ingestor.points import Ack
 
@@ -15,14 +15,6 @@ OLDEST_S = 30 * 86_400
 
 Source: ``Settings.time_behind_s``, 31 days.
 """
-
-
-class Form(StrEnum):
-    """How points travel: ``Write`` with columns, ``Write`` with rows, or ``LogMetric`` for each."""
-
-    COLUMNS = "columns"
-    ROWS = "rows"
-    SINGLE = "single"
 
 
 _IN_FLIGHT = {Form.COLUMNS: 8, Form.ROWS: 64, Form.SINGLE: 64}

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ingestor.load.clock import Clock
+from ingestor.client.clock import Clock
 from ingestor.load.totals import Totals
 
 _BAR_PERIOD_S = 0.25

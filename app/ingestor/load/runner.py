@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from ingestor.load.clock import Clock
+from ingestor.client.clock import Clock
+from ingestor.client.sender import Sender
 from ingestor.load.dispatch import Dispatcher
 from ingestor.load.feeds import DueRequest, machine_feed, synthetic_feed
 from ingestor.load.options import LoadOptions
 from ingestor.load.progress import show_progress
 from ingestor.load.report import LoadReport, PhaseReport
-from ingestor.load.sender import Sender
 from ingestor.load.totals import Totals
 
 Feed = Callable[[LoadOptions, Clock], AsyncGenerator[DueRequest, None]]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from ingestor.load.encode import Batch, SeriesBlock, encode_series
+from ingestor.client.encode import Batch, SeriesBlock, encode_series
 from ingestor.points import Series
 
 Measurement = tuple[str, dict[str, str], float]

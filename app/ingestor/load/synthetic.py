@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestor.load.encode import Batch, SeriesBlock, encode_series
+from ingestor.client.encode import Batch, SeriesBlock, encode_series
 from ingestor.load.options import STEP_S
 from ingestor.points import Series
 

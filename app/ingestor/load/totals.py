@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from ingestor.client.sender import Outcome, Verdict
 from ingestor.load.histogram import LatencyHistogram
 from ingestor.load.pauses import Pauses
-from ingestor.load.sender import Outcome, Verdict
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ import grpc
 import pytest
 from rich.console import Console
 
-from ingestor.load.options import Form, LoadOptions
+from ingestor.client.encode import Form
+from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
 from support.fake_ingestor import FakeIngestor, Fault
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from ingestor.load.clock import Clock
+from ingestor.client.clock import Clock
+from ingestor.client.encode import Method, Request
+from ingestor.client.sender import OnRetry, Outcome, Verdict
 from ingestor.load.dispatch import Dispatcher
-from ingestor.load.encode import Method, Request
 from ingestor.load.feeds import DueRequest
-from ingestor.load.sender import OnRetry, Outcome, Verdict
 from ingestor.load.totals import Totals
 from support.skipping_clock import SkippingClock
 

@@ -4,8 +4,9 @@ from contextlib import aclosing
 
 import pytest
 
+from ingestor.client.encode import Form
 from ingestor.load.feeds import machine_feed, synthetic_feed
-from ingestor.load.options import Form, LoadOptions
+from ingestor.load.options import LoadOptions
 from support.skipping_clock import SkippingClock
 
 

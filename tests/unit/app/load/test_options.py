@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from ingestor.client.encode import Form
 from ingestor.errors import ConfigurationError
-from ingestor.load.options import Form, LoadOptions
+from ingestor.load.options import LoadOptions
 
 
 @pytest.mark.parametrize(

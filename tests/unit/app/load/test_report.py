@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
+from ingestor.client.sender import Outcome, Verdict
 from ingestor.load.report import LoadReport, PhaseReport
-from ingestor.load.sender import Outcome, Verdict
 from ingestor.load.totals import Totals
 
 ACKED = Outcome(Verdict.ACKED, accepted_points=8, rejected_points=2, first_rejection="time_too_far_ahead: [late]")

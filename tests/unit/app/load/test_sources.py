@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.load.encode import Batch
+from ingestor.client.encode import Batch
 from ingestor.load.sources import MachineSource
 
 

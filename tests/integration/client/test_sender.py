@@ -7,10 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
+from ingestor.client.encode import Batch, Form, Request, SeriesBlock, encode_requests, encode_series
+from ingestor.client.sender import Sender, Verdict, is_retryable, retry_delay_s
 from ingestor.keys import mint_key
-from ingestor.load.encode import Batch, Request, SeriesBlock, encode_requests, encode_series
-from ingestor.load.options import Form
-from ingestor.load.sender import Sender, Verdict, is_retryable, retry_delay_s
 from ingestor.points import Ack, Series
 from support.fake_ingestor import FakeIngestor, Fault
 from support.skipping_clock import SkippingClock
@@ -108,6 +107,15 @@ async def test_other_statuses_are_final(fake: FakeIngestor, sender: Sender, retr
     outcome = await sender.send(request(), retries)
     assert (outcome.verdict, outcome.status, outcome.message) == (Verdict.REFUSED, code.name, "as told")
     assert len(fake.attempts) == 1
+
+
+async def test_a_key_that_expired_while_retrying_leaves_the_outcome_unknown(
+    fake: FakeIngestor, sender: Sender, retries: Retries
+) -> None:
+    fake.fail_next(Fault(stored=True), Fault(Code.FAILED_PRECONDITION))
+    outcome = await sender.send(request(), retries)
+    assert (outcome.verdict, outcome.status) == (Verdict.GIVEN_UP, "FAILED_PRECONDITION")
+    assert len(set(fake.attempts)) == 1
 
 
 async def test_time_up_ends_the_retries(

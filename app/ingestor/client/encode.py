@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.load.options import Form
+from ingestor.keys import mint_key
 from ingestor.points import Ack, Series
 
 _REQUEST_POINT = b"\x1a"
@@ -42,6 +42,14 @@ class Method(StrEnum):
     LOG_METRIC = "/analytics.v1.AnalyticsService/LogMetric"
 
 
+class Form(StrEnum):
+    """How points travel: ``Write`` with columns, ``Write`` with rows, or ``LogMetric`` for each."""
+
+    COLUMNS = "columns"
+    ROWS = "rows"
+    SINGLE = "single"
+
+
 class SeriesBlock:
     """The series of a batch: serialised ``analytics.v1.Series``, in the order that the batch counts them."""
 
@@ -51,7 +59,7 @@ class SeriesBlock:
     @cached_property
     def columns_head(self) -> bytes:
         """Return the field ``series`` of ``Columns``."""
-        return b"".join(b"\x0a" + _varint(len(message)) + message for message in self.messages)
+        return b"".join(map(series_field, self.messages))
 
     @cached_property
     def point_heads(self) -> list[bytes]:
@@ -89,25 +97,52 @@ def encode_series(series: Series) -> bytes:
     return message.SerializeToString()
 
 
+def series_field(message: bytes) -> bytes:
+    """Return a serialised series as one entry of the field ``series`` of ``Columns``."""
+    return b"\x0a" + _varint(len(message)) + message
+
+
 def encode_requests(batch: Batch, form: Form, ack: Ack | None, mint: Mint) -> Iterator[Request]:
     """Return the requests that carry ``batch``: one, or one for each point where ``form`` is single."""
     if form is Form.SINGLE:
         for position in range(len(batch)):
             yield _encode_single(batch, position, ack, mint())
         return
-    wire_ack = "ACK_UNSPECIFIED" if ack is None else f"ACK_{ack.name}"
-    head = pb.WriteRequest(idempotency_key=mint().bytes, ack=wire_ack)
     body = encode_columns(batch) if form is Form.COLUMNS else encode_rows(batch)
-    yield Request(Method.WRITE, head.SerializeToString() + body, len(batch))
+    yield Request(Method.WRITE, _head(ack, mint) + body, len(batch))
+
+
+def encode_columns_request(
+    series_fields: Sequence[bytes],
+    series_index: NDArray[np.uint32],
+    times_ns: NDArray[np.int64],
+    values: NDArray[np.float64],
+    ack: Ack | None,
+    mint: Mint = mint_key,
+) -> Request:
+    """Return the request for points whose series come as ``series_field`` each."""
+    body = _columns(b"".join(series_fields), series_index, times_ns, values)
+    return Request(Method.WRITE, _head(ack, mint) + body, len(values))
 
 
 def encode_columns(batch: Batch) -> bytes:
     """Return ``batch`` as the field ``columns`` of a ``WriteRequest``."""
+    return _columns(batch.block.columns_head, batch.series_index, batch.times_ns, batch.values)
+
+
+def _head(ack: Ack | None, mint: Mint) -> bytes:
+    wire_ack = "ACK_UNSPECIFIED" if ack is None else f"ACK_{ack.name}"
+    return pb.WriteRequest(idempotency_key=mint().bytes, ack=wire_ack).SerializeToString()
+
+
+def _columns(
+    head: bytes, series_index: NDArray[np.uint32], times_ns: NDArray[np.int64], values: NDArray[np.float64]
+) -> bytes:
     parts = [
-        batch.block.columns_head,
-        *_delimited(_COLUMNS_INDEX, batch.series_index.astype("<u4", copy=False).tobytes()),
-        *_delimited(_COLUMNS_TIME, batch.times_ns.astype("<i8", copy=False).tobytes()),
-        *_delimited(_COLUMNS_VALUE, batch.values.astype("<f8", copy=False).tobytes()),
+        head,
+        *_delimited(_COLUMNS_INDEX, series_index.astype("<u4", copy=False).tobytes()),
+        *_delimited(_COLUMNS_TIME, times_ns.astype("<i8", copy=False).tobytes()),
+        *_delimited(_COLUMNS_VALUE, values.astype("<f8", copy=False).tobytes()),
     ]
     return b"".join((_REQUEST_COLUMNS, _varint(sum(map(len, parts))), *parts))
 

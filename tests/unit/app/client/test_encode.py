@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.v1 import ingestor_pb2 as pb
+from ingestor.client.encode import Batch, Form, Method, SeriesBlock, encode_requests, encode_series
 from ingestor.keys import mint_key
-from ingestor.load.encode import Batch, Method, SeriesBlock, encode_requests, encode_series
-from ingestor.load.options import Form
 from ingestor.load.synthetic import SyntheticSource
 from ingestor.points import Ack, Series
 

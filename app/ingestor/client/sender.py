@@ -1,4 +1,4 @@
-"""Send a request until it has an answer: the one place of the load generator that knows gRPC.
+"""Send a request until it has an answer: the one place of the client that knows gRPC.
 
 A retry sends the same bytes and therefore the same idempotency key, so the server stores the points once.
 """
@@ -7,11 +7,11 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import grpc
 import grpc.aio
@@ -19,8 +19,8 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.load.clock import Clock
-from ingestor.load.encode import Method, Request
+from ingestor.client.clock import Clock
+from ingestor.client.encode import Method, Request
 
 CALL_TIMEOUT_S = 30.0
 """Deadline of one attempt: longer than the server's own wait for a commit (20 s by default)."""
@@ -52,7 +52,7 @@ OnRetry = Callable[[str, str], None]
 
 
 class Verdict(Enum):
-    """How a request ended: answered OK, refused for good, or without an answer until time was up."""
+    """How a request ended: answered OK, refused for good, or without an answer that says whether it is stored."""
 
     ACKED = "acked"
     REFUSED = "refused"
@@ -68,8 +68,16 @@ class Outcome:
     rejected_points: int = 0
     duplicate: bool = False
     first_rejection: str = ""
+    rejections: Sequence[pb.Rejection] = ()
     status: str = "OK"
     message: str = ""
+
+
+class RequestSender(Protocol):
+    """Sends one request to its end."""
+
+    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
+        """Send ``request`` until it is answered, refused for good, or time is up."""
 
 
 class Sender:
@@ -119,7 +127,7 @@ class Sender:
                 advised_s = retry_info_s(error)
                 status, message = error.code().name, error.details() or ""
                 if not is_retryable(error.code(), advised_s):
-                    return Outcome(Verdict.REFUSED, status=status, message=message)
+                    return Outcome(_final_verdict(error.code(), attempt), status=status, message=message)
                 pause_s = self._pause_s(attempt, advised_s)
                 if self._clock.monotonic_s() + pause_s >= give_up_at_s:
                     return Outcome(Verdict.GIVEN_UP, status=status, message=message)
@@ -172,6 +180,12 @@ def retry_info_s(error: grpc.aio.AioRpcError) -> float | None:
     return max(0.0, float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9))
 
 
+def _final_verdict(code: grpc.StatusCode, attempt: int) -> Verdict:
+    # A key that expired between attempts: one of the earlier ones may have been stored, and nobody can tell any more.
+    expired_while_retrying = code is grpc.StatusCode.FAILED_PRECONDITION and attempt > 1
+    return Verdict.GIVEN_UP if expired_while_retrying else Verdict.REFUSED
+
+
 def _acked(request: Request, answer: pb.WriteResponse | pb.LogMetricsResponse) -> Outcome:
     if isinstance(answer, pb.LogMetricsResponse):
         return Outcome(Verdict.ACKED, accepted_points=request.points)
@@ -182,4 +196,5 @@ def _acked(request: Request, answer: pb.WriteResponse | pb.LogMetricsResponse) -
         rejected_points=answer.rejected_points,
         duplicate=answer.duplicate,
         first_rejection=f"{first.reason}: {first.message} ({first.field})" if first else "",
+        rejections=answer.rejections,
     )
