@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from opentelemetry.trace import Span
+
 from ingestor.errors import KeyReusedError
 from ingestor.storage.contract import Outcome, Part
 
@@ -17,6 +19,12 @@ REQUEST_OVERHEAD_BYTES = 2_500
 
 REJECT_OVERHEAD_BYTES = 500
 """What one kept reject costs beside its JSON."""
+
+MAX_LINKS = 128
+"""Most recorded calls that one request, or one flush, remembers.
+
+Source: OpenTelemetry specification, "Span Limits", the default of links.
+"""
 
 
 class State(Enum):
@@ -33,7 +41,7 @@ class Held:
     """One received request; ``rejected`` counts its invalid points by reason, ``received_at`` is the loop's clock.
 
     ``repeats`` are the points of later requests with the same key that wait along; ``failures`` counts flushes that
-    failed for a reason that may lie in the request.
+    failed for a reason that may lie in the request; ``spans`` are those of the calls that are recorded, mostly none.
     """
 
     part: Part
@@ -44,6 +52,7 @@ class Held:
     failures: int = 0
     state: State = State.WAITING
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    spans: tuple[Span, ...] = ()
 
     @property
     def received(self) -> int:
@@ -65,6 +74,11 @@ class Held:
         """Return the memory that holding this takes."""
         kept_bytes = sum(REJECT_OVERHEAD_BYTES + len(reject.point) for reject in self.part.rejects)
         return self.part.points.size_bytes + self.added_bytes + kept_bytes + REQUEST_OVERHEAD_BYTES
+
+    def record(self, span: Span | None) -> None:
+        """Remember the span of a call that waits for this, where it has one."""
+        if span is not None and len(self.spans) < MAX_LINKS:
+            self.spans = (*self.spans, span)
 
     def answer(self, outcome: Outcome) -> None:
         """Hand the outcome to every caller that still waits, and let go of them.
