@@ -1,8 +1,9 @@
 """The settings of one ingestor process, from ``INGESTOR_*`` variables alone, checked once at start."""
 
+import re
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestor.errors import ConfigurationError
@@ -63,7 +64,6 @@ class Settings(BaseSettings):
 
     traces_endpoint: str = Field(
         "",
-        pattern=r"^(https?://[^/\s]+/?)?$",
         validation_alias=AliasChoices(
             f"{ENV_PREFIX}TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
         ),
@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     traces_sample_ratio: float = Field(
         0.01, ge=0, le=1, description="Share of calls recorded where the caller's trace context does not decide."
     )
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        if endpoint and not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
+            raise ValueError("must be like http://collector:4317, here and in OTEL_EXPORTER_OTLP_ENDPOINT")
+        return endpoint
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -110,4 +117,4 @@ def _variable(location: tuple[int | str, ...]) -> str:
     if not location:
         return "settings"
     name = str(location[0]).upper()
-    return name if name.startswith((ENV_PREFIX, "OTEL_")) else ENV_PREFIX + name
+    return name if name.startswith(ENV_PREFIX) else ENV_PREFIX + name

@@ -45,6 +45,7 @@ async def test_one_write_is_one_trace_from_the_client_to_its_commit(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=metrics")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "metrics-in")
     client_span = SpanRecorder().start("client")
     async with (
         otlp_collector() as collector,
@@ -78,7 +79,7 @@ async def test_one_write_is_one_trace_from_the_client_to_its_commit(
     assert all(a.end_time_unix_nano <= b.start_time_unix_nano for a, b in itertools.pairwise(children))
     assert len(collector.spans) == 2 + len(PHASES)
     assert collector.metadata["x-tenant"] == "metrics"
-    assert collector.resource["service.name"] == "analytics-ingestor"
+    assert collector.resource["service.name"] == "metrics-in"
     assert collector.resource["service.instance.id"] == "pod-0"
     assert collector.resource["deployment.environment.name"] == "test"
 
@@ -110,6 +111,31 @@ async def test_a_commit_of_unknown_outcome_shows_in_the_trace_and_its_log_line_h
     assert (line["trace_id"], line["span_id"]) == (lost.trace_id.hex(), lost.span_id.hex())
 
 
+async def test_two_calls_with_one_key_are_both_linked_with_the_flush_that_stored_it(
+    database: Database, tmp_path: Path
+) -> None:
+    request = columns(10, key=key_bytes())
+    async with (
+        otlp_collector() as collector,
+        service_process(
+            database.writer_url,
+            tmp_path / "log",
+            traces_endpoint=collector.endpoint,
+            traces_sample_ratio=1,
+            flush_interval_s=0.2,
+        ) as service,
+        client_of(service.grpc_port) as client,
+    ):
+        await client.write(columns(1))  # the next flush waits for its interval, so both meet in it
+        await asyncio.gather(client.write(request), client.write(request))
+        await service.terminate()
+    calls = collector.named(WRITE)[1:]
+    flush = collector.named("flush")[1]
+    assert sorted(attributes_of(call)["ingestor.duplicate"] is True for call in calls) == [False, True]
+    assert {link.span_id for link in flush.links} == {call.span_id for call in calls}
+    assert all([link.span_id for link in call.links] == [flush.span_id] for call in calls)
+
+
 async def test_a_refused_call_is_recorded_with_its_reason(database: Database, tmp_path: Path) -> None:
     async with (
         otlp_collector() as collector,
@@ -122,6 +148,7 @@ async def test_a_refused_call_is_recorded_with_its_reason(database: Database, tm
             await client.write(b"\xff")
         await service.terminate()
     (call,) = collector.named(WRITE)
+    assert collector.resource["service.name"] == "analytics-ingestor"
     told = attributes_of(call)
     assert told["rpc.response.status_code"] == "INVALID_ARGUMENT"
     assert told["ingestor.reason"]

@@ -89,7 +89,9 @@ def test_links_are_bounded() -> None:
                 helds[0].record(recorder.start())
             await asyncio.gather(*map(pipeline.hold, helds))
         assert len(helds[0].spans) == MAX_LINKS
-        assert max(len(flush.links) for flush in recorder.ended("flush")) == MAX_LINKS
+        flushes = recorder.ended("flush")
+        assert max(len(flush.links) for flush in flushes) == MAX_LINKS
+        assert not any(flush.dropped_links for flush in flushes)
 
     run_virtually(scenario())
 
