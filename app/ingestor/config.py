@@ -1,8 +1,9 @@
 """The settings of one ingestor process, from ``INGESTOR_*`` variables alone, checked once at start."""
 
+import re
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestor.errors import ConfigurationError
@@ -16,7 +17,7 @@ AckName = Literal["committed", "buffered"]
 class Settings(BaseSettings):
     """Settings of one ingestor pod; every field is the variable ``INGESTOR_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, populate_by_name=True)
 
     database_url: SecretStr = Field(description="TimescaleDB DSN of the writer role; never logged.")
     database_schema: str = Field("analytics", pattern=r"^[a-z_][a-z0-9_]{0,39}$", description="Schema of our tables.")
@@ -61,6 +62,24 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     pod_name: str = Field("", max_length=253, description="Name in `rejects`; the host's name where empty.")
 
+    traces_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices(
+            f"{ENV_PREFIX}TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+        ),
+        description="OTLP/gRPC collector, as http://host:4317; OTEL_EXPORTER_OTLP_ENDPOINT does too. Empty: no traces.",
+    )
+    traces_sample_ratio: float = Field(
+        0.01, ge=0, le=1, description="Share of calls recorded where the caller's trace context does not decide."
+    )
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        if endpoint and not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
+            raise ValueError("must be like http://collector:4317, here and in OTEL_EXPORTER_OTLP_ENDPOINT")
+        return endpoint
+
     @model_validator(mode="after")
     def _check(self) -> "Settings":
         if self.batch_max_rows < self.batch_rows:
@@ -95,4 +114,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
-    return ENV_PREFIX + str(location[0]).upper() if location else "settings"
+    if not location:
+        return "settings"
+    name = str(location[0]).upper()
+    return name if name.startswith(ENV_PREFIX) else ENV_PREFIX + name

@@ -8,10 +8,12 @@ import platform
 import time
 from collections.abc import AsyncIterator
 
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from ingestor.api.admission import BytesInFlight
-from ingestor.api.analytics import AnalyticsService
+from ingestor.api.analytics import SERVICE, AnalyticsService
+from ingestor.api.calls import Calls
 from ingestor.api.http import HttpServer, Status
 from ingestor.api.server import GrpcServer
 from ingestor.config import Settings
@@ -32,6 +34,8 @@ from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
 from ingestor.telemetry.metrics import Metrics, PointsCollector
+from ingestor.telemetry.phases import Phases
+from ingestor.telemetry.tracing import Tracing, make_exporter
 
 logger = logging.getLogger(__name__)
 
@@ -58,19 +62,22 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._metrics = Metrics(CollectorRegistry())
+        self._tracing = self._start_tracing()
+        tracer = self._tracing.tracer if self._tracing else None
         clock = time.monotonic
         self._buffer = Buffer(BatchRules.from_settings(settings), clock)
         self._health = DatabaseHealth(self._metrics)
         accounting, keys = Accounting(), HeldKeys()
         settlement = Settlement(self._buffer, keys, accounting)
         self._flusher = Flusher(
-            self._writers(),
+            self._writers(tracer),
             self._buffer,
             settlement,
             self._health,
             self._metrics,
             commit_timeout_s=settings.commit_timeout_s,
             clock=clock,
+            tracer=tracer,
         )
         limits = Limits.from_settings(settings)
         self._ingest = Ingest(
@@ -86,7 +93,8 @@ class Runtime:
             clock=clock,
         )
         self._in_flight = BytesInFlight(settings.in_flight_bytes)
-        service = AnalyticsService(self._ingest, self._in_flight, self._metrics, self._flusher.drain_s)
+        calls = Calls(SERVICE, self._tracing.tracer, self._tracing.sampling) if self._tracing else None
+        service = AnalyticsService(self._ingest, self._in_flight, self._metrics, self._flusher.drain_s, calls)
         self.grpc = GrpcServer(settings, service)
         self.http = HttpServer(
             settings.http_host,
@@ -118,6 +126,8 @@ class Runtime:
             lost = self._flusher.abandon()
             await self.grpc.stop(_ANSWERING_S)
             await self.http.stop()
+            if self._tracing is not None:
+                await self._tracing.close()
         logger.info("stopped", extra={"abandoned": lost})
         return EXIT_ABANDONED if lost else EXIT_OK
 
@@ -150,14 +160,29 @@ class Runtime:
                 up = self._health.up
                 await self.grpc.report_database(up=up)
 
-    def _writers(self) -> list[Writer]:
+    def _start_tracing(self) -> Tracing | None:
+        settings = self._settings
+        if not settings.traces_endpoint:
+            return None
+        return Tracing(
+            make_exporter(settings.traces_endpoint),
+            self._metrics.spans_dropped,
+            instance=self._pod,
+            sample_ratio=settings.traces_sample_ratio,
+        )
+
+    @property
+    def _pod(self) -> str:
+        return self._settings.pod_name or platform.node()
+
+    def _writers(self, tracer: Tracer | None) -> list[Writer]:
         settings = self._settings
         flush = FlushSettings(
-            pod=settings.pod_name or platform.node(),
+            pod=self._pod,
             deduplication_window_min=settings.deduplication_window_min,
             new_series=NewSeriesLimit(settings.new_series_per_s),
             rejects=RejectSampler(),
-            metrics=self._metrics,
+            phases=Phases(self._metrics.flush_seconds, tracer),
         )
         url = settings.database_url.get_secret_value()
         return [PostgresWriter(url, settings.database_schema, flush) for _ in range(settings.connections)]

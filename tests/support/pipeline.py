@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import numpy as np
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from ingestor.pipeline.accounting import Accounting
@@ -53,7 +54,14 @@ def make_held(
 class Pipeline:
     """Buffer, accounts, settlement and lanes; in virtual time."""
 
-    def __init__(self, writers: list[FakeWriter], rules: BatchRules = RULES, *, commit_timeout_s: float = 20.0) -> None:
+    def __init__(
+        self,
+        writers: list[FakeWriter],
+        rules: BatchRules = RULES,
+        *,
+        commit_timeout_s: float = 20.0,
+        tracer: Tracer | None = None,
+    ) -> None:
         self.writers = writers
         self.metrics = Metrics(CollectorRegistry())
         self.buffer = Buffer(rules, virtual_clock)
@@ -69,6 +77,7 @@ class Pipeline:
             self.metrics,
             commit_timeout_s=commit_timeout_s,
             clock=virtual_clock,
+            tracer=tracer,
         )
 
     def hold(self, held: Held) -> asyncio.Future[Outcome]:
@@ -100,10 +109,11 @@ class Pipeline:
 
 @asynccontextmanager
 async def running_pipeline(
-    *writers: FakeWriter, rules: BatchRules = RULES, commit_timeout_s: float = 20.0
+    *writers: FakeWriter, rules: BatchRules = RULES, commit_timeout_s: float = 20.0, tracer: Tracer | None = None
 ) -> AsyncIterator[Pipeline]:
     """Run lanes over ``writers``, over one good writer where none is given, until the body ends."""
-    pipeline = Pipeline([*writers] or [FakeWriter(FakeDatabase())], rules, commit_timeout_s=commit_timeout_s)
+    lanes = [*writers] or [FakeWriter(FakeDatabase())]
+    pipeline = Pipeline(lanes, rules, commit_timeout_s=commit_timeout_s, tracer=tracer)
     task = asyncio.create_task(pipeline.flusher.run())
     try:
         yield pipeline

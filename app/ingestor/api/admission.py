@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from opentelemetry.trace import Span
+
 from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.keys import key_from_text
 from ingestor.pipeline.ingest import Wish
@@ -37,8 +39,8 @@ class BytesInFlight:
             self.size_bytes -= size_bytes
 
 
-def read_wish(metadata: Iterable[tuple[str, str | bytes]]) -> Wish:
-    """Read what the metadata of a call asks for.
+def read_wish(metadata: Iterable[tuple[str, str | bytes]], span: Span | None = None) -> Wish:
+    """Read what the metadata of a call asks for; ``span`` goes along.
 
     Raises:
         InvalidRequestError: an entry is malformed or given twice.
@@ -56,7 +58,7 @@ def read_wish(metadata: Iterable[tuple[str, str | bytes]]) -> Wish:
             ack = _ACKS.get(str(value))
             if ack is None:
                 raise _invalid(name, "ack_unknown", f"must be one of {', '.join(_ACKS)}")
-    return Wish(key, ack)
+    return Wish(key, ack, span)
 
 
 def _read_key(text: str) -> uuid.UUID:

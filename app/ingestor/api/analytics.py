@@ -2,13 +2,14 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 import grpc
 
 from analytics.v1 import ingestor_pb2
 from ingestor.api.admission import BytesInFlight, read_wish
+from ingestor.api.calls import Calls, CallSpan
 from ingestor.api.status import refuse, status_code
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.ingest import Answer, Ingest, Wish
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 SERVICE = "analytics.v1.AnalyticsService"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+Take: TypeAlias = Callable[[bytes, Wish], Awaitable[Answer]]
 _SUCCESS = ingestor_pb2.LogMetricsResponse(success=True).SerializeToString()
 _NOTHING = b""
 _ACK_NAMES = {Ack.COMMITTED: "committed", Ack.BUFFERED: "buffered"}
@@ -29,12 +32,18 @@ class AnalyticsService:
     """The two methods as raw-bytes handlers: decoding is the pipeline's, and a constant reply is encoded once."""
 
     def __init__(
-        self, ingest: Ingest, in_flight: BytesInFlight, metrics: Metrics, drain_s: Callable[[], float]
+        self,
+        ingest: Ingest,
+        in_flight: BytesInFlight,
+        metrics: Metrics,
+        drain_s: Callable[[], float],
+        calls: Calls | None = None,
     ) -> None:
         self._ingest = ingest
         self._in_flight = in_flight
         self._metrics = metrics
         self._drain_s = drain_s
+        self._calls = calls
 
     def handler(self) -> "grpc.GenericRpcHandler[bytes, bytes]":
         """Return the service for ``add_generic_rpc_handlers``: registered methods cost the accept loop per call."""
@@ -54,29 +63,48 @@ class AnalyticsService:
         answer = await self._call("Write", self._ingest.write, message, context)
         return _encode(answer) if answer else _NOTHING
 
-    async def _call(
-        self, method: str, take: Callable[[bytes, Wish], Awaitable[Answer]], message: bytes, context: Context
-    ) -> Answer | None:
+    async def _call(self, method: str, take: Take, message: bytes, context: Context) -> Answer | None:
         """Return the answer, None where the call was given another status than OK."""
+        metadata = context.invocation_metadata() or ()
+        call = None if self._calls is None else self._calls.start(method, metadata, len(message))
+        if call is None:
+            return await self._take(method, take, message, metadata, context, None)
+        with call.current():
+            return await self._take(method, take, message, metadata, context, call)
+
+    async def _take(
+        self, method: str, take: Take, message: bytes, metadata: Metadata, context: Context, call: CallSpan | None
+    ) -> Answer | None:
         started = time.perf_counter()
         try:
             with self._in_flight.admit(len(message)):
-                answer = await take(message, read_wish(context.invocation_metadata() or ()))
+                wish = read_wish(metadata, call.span if call else None)
+                answer = await take(message, wish)
         except IngestorError as error:
-            self._refuse(method, error, context)
+            self._refuse(method, error, context, call)
             return None
         except Exception:
-            self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
             logger.exception("a call failed by a fault of ours", extra={"method": method})
-            context.set_code(grpc.StatusCode.INTERNAL)
-            context.set_details("a fault of the server's; it is logged there")
+            self._fail(method, context, call)
             return None
         self._metrics.requests.labels(method, "OK", "").inc()
-        self._metrics.ack_seconds.labels(_ACK_NAMES[answer.ack]).observe(time.perf_counter() - started)
+        ack = _ACK_NAMES[answer.ack]
+        self._metrics.ack_seconds.labels(ack).observe(time.perf_counter() - started)
+        if call is not None:
+            call.answer(accepted=answer.accepted, rejected=answer.rejected, ack=ack, duplicate=answer.duplicate)
         return answer
 
-    def _refuse(self, method: str, error: IngestorError, context: Context) -> None:
+    def _fail(self, method: str, context: Context, call: CallSpan | None) -> None:
+        self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
+        context.set_code(grpc.StatusCode.INTERNAL)
+        context.set_details("a fault of the server's; it is logged there")
+        if call is not None:
+            call.end(grpc.StatusCode.INTERNAL, "bug")
+
+    def _refuse(self, method: str, error: IngestorError, context: Context, call: CallSpan | None) -> None:
         reason = str(getattr(error, "reason", "unknown"))
+        if call is not None:
+            call.end(status_code(error), reason)
         self._metrics.requests.labels(method, status_code(error).name, reason).inc()
         if isinstance(error, TransientError):
             self._metrics.refused.labels(reason).inc()

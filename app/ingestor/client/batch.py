@@ -3,6 +3,7 @@
 import asyncio
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from ingestor.client.encode import Request, encode_columns_request
 from ingestor.client.series import SeriesHandle
 from ingestor.points import Ack
+from ingestor.propagation import inject
 
 POINT_BYTES = 20
 """A point in columns: 4 bytes of series index, 8 of time, 8 of value."""
@@ -22,15 +24,19 @@ BATCH_OVERHEAD_BYTES = 2_000
 
 
 class PendingBatch:
-    """Columns that grow until they are encoded; then only their number is left here. Waiting for ``ended`` is safe."""
+    """Columns that grow until they are encoded; then only their number is left here. Waiting for ``ended`` is safe.
 
-    __slots__ = ("_index", "_series_fields", "_times", "_values", "encoded", "ended", "points", "size_bytes")
+    The request belongs to the trace in which its first point was recorded.
+    """
+
+    __slots__ = ("_index", "_series_fields", "_times", "_trace", "_values", "encoded", "ended", "points", "size_bytes")
 
     def __init__(self) -> None:
         self.points = 0
         self.size_bytes = BATCH_OVERHEAD_BYTES
         self.encoded = False
         self.ended = asyncio.Event()
+        self._trace = inject()
         self._series_fields: list[bytes] = []
         self._index, self._times, self._values = array("I"), array("q"), array("d")
 
@@ -78,7 +84,7 @@ class PendingBatch:
         # Handles of idle series point here for as long as they live.
         self._series_fields = []
         self._index, self._times, self._values = array("I"), array("q"), array("d")
-        return request
+        return replace(request, metadata=(*request.metadata, *self._trace))
 
     def _place(self, series: SeriesHandle) -> int:
         series.batch, series.position = self, len(self._series_fields)

@@ -21,6 +21,7 @@ from google.rpc import error_details_pb2, status_pb2
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.client.clock import Clock
 from ingestor.client.encode import Method, Request
+from ingestor.propagation import inject
 
 CALL_TIMEOUT_S = 30.0
 """Deadline of one attempt: longer than the server's own wait for a commit (20 s by default)."""
@@ -114,15 +115,19 @@ class Sender:
         await asyncio.gather(*(channel.close(None) for channel in self._channels))
 
     async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
-        """Send ``request`` until it is answered, refused for good, or time is up."""
+        """Send ``request`` until it is answered, refused for good, or time is up.
+
+        It carries the trace context of its metadata, else that of the span it is sent in.
+        """
         give_up_at_s = self._clock.monotonic_s() + self._give_up_after_s
         call = next(self._calls)[request.method]
+        metadata = inject(request.metadata)
         attempt = 0
         while True:
             attempt += 1
             timeout_s = min(CALL_TIMEOUT_S, max(give_up_at_s - self._clock.monotonic_s(), _RETRY_FLOOR_S))
             try:
-                answer = await call(request.payload, timeout=timeout_s, metadata=request.metadata)
+                answer = await call(request.payload, timeout=timeout_s, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 advised_s = retry_info_s(error)
                 status, message = error.code().name, error.details() or ""

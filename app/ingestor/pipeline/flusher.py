@@ -4,9 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from opentelemetry.trace import Tracer
+
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.drain import DrainEstimate
+from ingestor.pipeline.flush_spans import FlushSpans
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.lane import Lane, LaneTools, Schedule
@@ -35,6 +38,7 @@ class Flusher:
         *,
         commit_timeout_s: float,
         clock: Callable[[], float],
+        tracer: Tracer | None = None,
     ) -> None:
         self._buffer = buffer
         self._settlement = settlement
@@ -44,7 +48,9 @@ class Flusher:
         self._draining = False
         self._flushes_seen, self._progress_at = 0, 0.0
         self._drain = DrainEstimate(len(writers))
-        tools = LaneTools(buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock())
+        tools = LaneTools(
+            buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock(), FlushSpans(tracer)
+        )
         self._lanes = [Lane(number, writer, tools) for number, writer in enumerate(writers)]
 
     async def run(self) -> None:

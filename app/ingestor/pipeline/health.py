@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ingestor.errors import TransientError
 from ingestor.storage.contract import ErrorClass, FlushError
+from ingestor.telemetry.logging import span_ids
 from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ class DatabaseHealth:
         if news:
             needs_a_person = error.error_class in (ErrorClass.SCHEMA, ErrorClass.UNKNOWN, ErrorClass.DISK_FULL)
             level = logging.ERROR if needs_a_person else logging.WARNING
-            logger.log(level, "flush failed, will retry", extra={"lane": lane, "error": str(error)})
+            extra = {"lane": lane, "error": str(error), **span_ids(error.span)}
+            logger.log(level, "flush failed, will retry", extra=extra)
 
 
 def retry_delay_s(attempt: int, error_class: ErrorClass) -> float:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from opentelemetry.trace import Span
+
 from ingestor.errors import KeyReusedError
 from ingestor.storage.contract import Outcome, Part
 
@@ -17,6 +19,12 @@ REQUEST_OVERHEAD_BYTES = 2_500
 
 REJECT_OVERHEAD_BYTES = 500
 """What one kept reject costs beside its JSON."""
+
+MAX_LINKS = 128
+"""Most recorded calls that one request, or one flush, remembers.
+
+Source: OpenTelemetry specification, "Span Limits", the default of links.
+"""
 
 
 class State(Enum):
@@ -34,7 +42,7 @@ class Held:
 
     ``rows`` are its valid points, ``received`` all of them; ``size_bytes`` is the memory that holding it takes;
     ``repeats`` are the points of later requests with the same key that wait along; ``failures`` counts flushes that
-    failed for a reason that may lie in the request.
+    failed for a reason that may lie in the request; ``spans`` are those of the calls that are recorded, mostly none.
     """
 
     part: Part
@@ -45,6 +53,7 @@ class Held:
     failures: int = 0
     state: State = State.WAITING
     waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    spans: tuple[Span, ...] = ()
     rows: int = field(init=False)
     received: int = field(init=False)
     size_bytes: int = field(init=False)
@@ -66,6 +75,11 @@ class Held:
     def suspect(self) -> bool:
         """Tell whether it must be flushed alone, lest it fail the others with it again and again."""
         return self.failures >= 2
+
+    def record(self, span: Span | None) -> None:
+        """Remember the span of a call that waits for this, where it has one."""
+        if span is not None and len(self.spans) < MAX_LINKS:
+            self.spans = (*self.spans, span)
 
     def answer(self, outcome: Outcome) -> None:
         """Hand the outcome to every caller that still waits, and let go of them.

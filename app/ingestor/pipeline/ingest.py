@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import Span
+
 from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.keys import key_from_bytes, minted_ms
 from ingestor.pipeline.accounting import Accounting
@@ -26,10 +28,14 @@ KEY_AHEAD_MS = 5 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a request asks for outside its message: metadata ``x-idempotency-key`` and ``x-ack``."""
+    """What comes with a request outside its message.
+
+    What it asks for, metadata ``x-idempotency-key`` and ``x-ack``, and the span of its call where that is recorded.
+    """
 
     key: uuid.UUID | None = None
     ack: Ack | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +130,13 @@ class Ingest:
             return Answer(ack, 0, 0)
         repeated = self._keys.find(key, decoded.digest) if key else None
         if repeated is not None:
+            repeated.record(wish.span)
             self._settlement.hold_repeat(repeated, decoded.received, answered=ack is Ack.BUFFERED)
             return await self._answer(repeated, ack, decoded, duplicate=True)
         rejected = sum(decoded.rejected.values()) if decoded.rejected else 0
         part = Part(decoded.points, key, decoded.digest, rejected, decoded.rejects, answered=ack is Ack.BUFFERED)
         held = Held(part, decoded.rejected, self._clock(), decoded.added_bytes)
+        held.record(wish.span)
         self._settlement.hold(held)
         return await self._answer(held, ack, decoded, duplicate=False)
 

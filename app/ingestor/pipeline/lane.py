@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ingestor.errors import KeyInFlightError, PermanentError
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.drain import DrainEstimate
+from ingestor.pipeline.flush_spans import FlushSpans
 from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.settlement import Settlement
@@ -57,6 +58,7 @@ class LaneTools:
     drain: DrainEstimate
     housekeeping: Schedule
     taking: asyncio.Lock
+    spans: FlushSpans
 
 
 @dataclass(slots=True)
@@ -121,12 +123,16 @@ class Lane:
         batch = Batch([held.part for held in helds], self._writer.mint_key())
         started = time.perf_counter()
         try:
-            outcomes = await self._writer.flush(batch)
+            outcomes = await self._flush(helds, batch)
         except FlushError as error:
             await self._handle(error, helds, batch)
             return
         self._tools.drain.observe(batch.rows, time.perf_counter() - started)
         self._committed(helds, outcomes)
+
+    async def _flush(self, helds: list[Held], batch: Batch) -> Sequence[Outcome]:
+        with self._tools.spans.around(self._number, helds, batch):
+            return await self._writer.flush(batch)
 
     async def _handle(self, error: FlushError, helds: list[Held], batch: Batch) -> None:
         """Make sure that every request of a failed batch is settled, back in the buffer, or remembered as unknown.
@@ -182,7 +188,7 @@ class Lane:
     async def _find_out(self, unknown: _Unknown) -> None:
         """Flush the same batch again: the ledger tells whether the first COMMIT took effect."""
         try:
-            outcomes = await self._writer.flush(unknown.batch)
+            outcomes = await self._flush(unknown.helds, unknown.batch)
         except FlushError as error:
             if error.if_committed is not None:  # unknown again: the newer attempt's rows, where it stored any
                 pairs = zip(error.if_committed, unknown.if_committed, strict=True)

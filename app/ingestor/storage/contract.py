@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from opentelemetry.trace import SpanContext
+
 from ingestor.errors import IngestorError, TransientError
 from ingestor.points import Points, Reject
 
@@ -86,7 +88,7 @@ class FlushError(TransientError):
     """A flush failed as a whole.
 
     ``if_committed`` is set where COMMIT was sent and its outcome is unknown: what holds if it succeeded. The same
-    batch must then be flushed again; the ledger tells.
+    batch must then be flushed again; the ledger tells. ``span`` is the flush's, where it was recorded.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class FlushError(TransientError):
         super().__init__(message, reason=f"database_{error_class}")
         self.error_class = error_class
         self.if_committed = if_committed
+        self.span: SpanContext | None = None
 
 
 class Writer(Protocol):

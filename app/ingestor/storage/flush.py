@@ -26,7 +26,7 @@ from ingestor.storage.rejects import ROWS_PER_S, RejectSampler, insert_rejects
 from ingestor.storage.rows import Rows, by_table, describe_point, lay_out
 from ingestor.storage.series import NewSeriesLimit, Unregistered, register_series
 from ingestor.storage.sqlstate import COMMIT_UNKNOWN, classify
-from ingestor.telemetry.metrics import Metrics
+from ingestor.telemetry.phases import Phases
 
 _REGISTER_TIMEOUT_S = 5.0
 """Longest time for a batch's new series, the wait for another lane's included: a dead connection must not stop all."""
@@ -43,7 +43,7 @@ class FlushSettings:
     deduplication_window_min: int
     new_series: NewSeriesLimit
     rejects: RejectSampler
-    metrics: Metrics
+    phases: Phases
     epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     registering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -61,15 +61,14 @@ class Flush:
         self._floor = floor
         self._chunk_us = chunk_us
         self._epoch = epoch
-        self._phase = settings.metrics.flush_seconds
+        self._measure = settings.phases.measure
         self._outcomes: list[Outcome | None] = [None] * len(batch.parts)
         self._collided: dict[int, NDArray[np.bool_]] = {}
         self._commit_sent = False
 
     async def run(self) -> list[Outcome]:
         """Store the batch and return one outcome a part; see ``contract.Writer.flush``."""
-        with self._phase.labels("series").time():
-            await self._register_series()
+        await self._register_series()
         try:
             await self._transaction()
         except (asyncpg.PostgresError, FlushError) as error:
@@ -99,10 +98,11 @@ class Flush:
         for table, slots in by_table([part.points for part in self._parts]):
             if not len(table.missing(slots, self._epoch)):
                 continue
-            async with asyncio.timeout(_REGISTER_TIMEOUT_S), self._settings.registering:
-                missing = table.missing(slots, self._epoch)
-                limit = self._settings.new_series
-                unregistered = await register_series(self._connection, table, missing, self._epoch, limit)
+            with self._measure("series"):
+                async with asyncio.timeout(_REGISTER_TIMEOUT_S), self._settings.registering:
+                    missing = table.missing(slots, self._epoch)
+                    limit = self._settings.new_series
+                    unregistered = await register_series(self._connection, table, missing, self._epoch, limit)
             self._exclude(table, unregistered)
 
     def _exclude(self, table: SeriesTable, unregistered: Unregistered) -> None:
@@ -129,7 +129,7 @@ class Flush:
             self._outcomes = before
             stored = await self._claim_and_copy(copy_setting_aside)
         await self._keep_rejects(stored)
-        with self._phase.labels("commit").time():
+        with self._measure("commit"):
             self._commit_sent = True
             status = await self._connection.execute("COMMIT")
         if status != "COMMIT":
@@ -140,7 +140,7 @@ class Flush:
         lost = [int(self._collided[index].sum()) if index in self._collided else 0 for index in range(len(self._parts))]
         storable = [len(part.points) - lost[index] for index, part in enumerate(self._parts)]
         claims = PartClaims(self._connection, self._batch, storable, self._floor)
-        with self._phase.labels("ledger").time():
+        with self._measure("ledger"):
             for index, outcome in (await claims.claim(self._open())).items():
                 self._outcomes[index] = outcome
         ours = self._open()
@@ -149,8 +149,10 @@ class Flush:
             self._chunk_us,
             [self._collided.get(index) for index in ours],
         )
-        with self._phase.labels("copy").time():
-            aside = await copy(self._connection, rows) if len(rows) else SetAside()
+        aside = SetAside()
+        if len(rows):
+            with self._measure("copy"):
+                aside = await copy(self._connection, rows)
         refused = Counter(ours[owner] for owner, _ in aside.rejects)
         if refused:
             await claims.correct(ours, refused)
@@ -176,7 +178,7 @@ class Flush:
                 rejects += _given_up(part, outcome.error)
         kept = self._settings.rejects.sample(rejects)
         if kept:
-            with self._phase.labels("rejects").time():
+            with self._measure("rejects"):
                 await insert_rejects(self._connection, self._settings.pod, kept)
 
 

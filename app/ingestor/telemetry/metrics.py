@@ -87,7 +87,7 @@ class Metrics:
         self.flush_rows = Histogram("ingestor_flush_rows", "Rows per flush.", buckets=_ROWS_BUCKETS, registry=registry)
         self.flush_seconds = Histogram(
             "ingestor_flush_seconds",
-            "Time of a flush by phase: series, ledger, copy, rejects, commit.",
+            "Time of a flush by phase, of those it has: series, ledger, copy, rejects, commit.",
             ["phase"],
             buckets=_PHASE_BUCKETS_S,
             registry=registry,
@@ -107,6 +107,12 @@ class Metrics:
             "ingestor_buffer_limit_bytes", "Bound of ingestor_buffer_bytes.", registry=registry
         )
         self.in_flight_bytes = Gauge("ingestor_in_flight_bytes", "Messages being handled, in bytes.", registry=registry)
+        self.spans_dropped = Counter(
+            "ingestor_trace_spans_dropped_total",
+            "Recorded spans that did not reach the collector: queue_full, not_delivered.",
+            ["reason"],
+            registry=registry,
+        )
         self.event_lag = Gauge(
             "ingestor_event_lag_seconds", "How late the event loop ran its last tick.", registry=registry
         )

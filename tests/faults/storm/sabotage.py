@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import uvloop
+from opentelemetry.trace import Tracer
 
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
@@ -42,8 +43,8 @@ class ForgetfulWriter:
 class ForgetfulRuntime(Runtime):
     """A server process with such writers."""
 
-    def _writers(self) -> list[Writer]:
-        return [ForgetfulWriter(writer) for writer in super()._writers()]
+    def _writers(self, tracer: Tracer | None) -> list[Writer]:
+        return [ForgetfulWriter(writer) for writer in super()._writers(tracer)]
 
 
 async def _serve() -> int:

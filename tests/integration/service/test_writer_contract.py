@@ -16,6 +16,7 @@ from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
 from ingestor.telemetry.metrics import Metrics
+from ingestor.telemetry.phases import Phases
 from support.database import Database
 from support.fake_writer import DAY_US, FakeDatabase, FakeWriter, Fault
 from support.pipeline import make_held
@@ -71,7 +72,8 @@ async def _fake(_: Database) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def _real(database: Database) -> AsyncIterator[Subject]:
     limit = AdjustableLimit()
-    settings = FlushSettings("pod", 60, limit, RejectSampler(), Metrics(CollectorRegistry()))
+    phases = Phases(Metrics(CollectorRegistry()).flush_seconds)
+    settings = FlushSettings("pod", 60, limit, RejectSampler(), phases)
     async with CommitProxy(database.writer_url) as proxy:
         writer = PostgresWriter(proxy.url, "analytics", settings)
         yield Subject(writer, lambda committed: proxy.break_next_commit(let_through=committed), limit.give)

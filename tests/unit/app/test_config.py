@@ -72,6 +72,40 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, obj
     assert text in _fault(**settings)
 
 
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        ({}, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317"}, "http://a:4317"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://b:4317"},
+            "https://b:4317",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:4317", "INGESTOR_TRACES_ENDPOINT": ""}, ""),
+    ],
+    ids=["none", "general", "traces", "ours"],
+)
+def test_the_collector_is_named_by_the_nearest_variable(
+    variables: dict[str, str], endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("INGESTOR_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings(database_url=URL).traces_endpoint == endpoint
+
+
+@pytest.mark.parametrize("name", ["INGESTOR_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"])
+@pytest.mark.parametrize("value", ["collector:4317", "http://", "http://a:4317/v1/traces", "grpc://a:4317"])
+def test_a_collector_that_is_no_address_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    fault = _fault()
+    assert name in fault
+    assert "must be like http://collector:4317" in fault
+
+
 def test_no_other_module_reads_the_environment_of_the_service() -> None:
     """A setting read elsewhere would be missing from the one place where all are checked."""
     app = Path(__file__).parents[3] / "app/ingestor"
