@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ingestor.client.encode import Request, encode_columns_request
 from ingestor.client.series import SeriesHandle
 from ingestor.points import Ack
-from ingestor.propagation import inject
+from ingestor.propagation import Metadata, inject
 
 POINT_BYTES = 20
 """A point in columns: 4 bytes of series index, 8 of time, 8 of value."""
@@ -36,7 +36,7 @@ class PendingBatch:
         self.size_bytes = BATCH_OVERHEAD_BYTES
         self.encoded = False
         self.ended = asyncio.Event()
-        self._trace = inject()
+        self._trace: Metadata = ()
         self._series_fields: list[bytes] = []
         self._index, self._times, self._values = array("I"), array("q"), array("d")
 
@@ -53,6 +53,8 @@ class PendingBatch:
             self._values.pop()
             raise
         self._index.append(series.position if series.batch is self else self._place(series))
+        if not self.points:
+            self._trace = inject()
         self.points += 1
         self.size_bytes += POINT_BYTES
 
@@ -68,6 +70,8 @@ class PendingBatch:
         self._index.frombytes(places[inverse].tobytes())
         self._times.frombytes(times_ns.tobytes())
         self._values.frombytes(values.tobytes())
+        if not self.points:
+            self._trace = inject()
         self.points += len(values)
         self.size_bytes += POINT_BYTES * len(values)
 
