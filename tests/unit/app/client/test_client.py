@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 import numpy as np
 import pytest
@@ -65,6 +65,12 @@ def test_a_batch_is_sent_once_it_is_full_or_old() -> None:
             await asyncio.sleep(0.2)
             assert [request.points for request in sender.requests] == [3, 1]
             assert sender.points[0] == (("service", "metric", ()), START_NS, 0.0)
+            await client.record("service", "metric", 4)
+            await asyncio.sleep(1.9)
+            for value in range(5, 8):
+                await client.record("service", "metric", value)
+            await asyncio.sleep(1.9)
+            assert [request.points for request in sender.requests] == [3, 1, 3]
 
     run_virtually(run())
 
@@ -259,11 +265,16 @@ def test_leaving_refuses_those_who_wait_for_room() -> None:
         sender = FakeSender(takes_s=1.0)
         async with Client("", sender=sender, max_pending_bytes=4 * MIB) as client:
             held = await fill(client)
-            waiting = asyncio.create_task(client.record("service", "other", 1, labels=LONG))
+            series = client.series("service", "other", LONG)
+            waits: list[Coroutine[None, None, None]] = []
+            for _ in range(5):
+                waits += [series.record(1), client.record_columns([series] * 2, [0, 1], [1, 1], [1.0, 2.0])]
+            waiting = asyncio.gather(*waits, return_exceptions=True)
             await asyncio.sleep(0)
-        with pytest.raises(ClientClosedError):
-            await waiting
+        async with asyncio.timeout(1):
+            assert [type(end) for end in await waiting] == [ClientClosedError] * 10
         assert client.stats().acked_points == client.stats().recorded_points == held
+        assert client.stats().pending_bytes == 0
 
     run_virtually(run())
 
