@@ -137,7 +137,7 @@ class Client:
     def series(self, service_name: str, metric_name: str, labels: Mapping[str, str] | None = None) -> SeriesHandle:
         """Return the handle of a series, for many points: ``await handle.record(value)``.
 
-        The same identity gives the same handle, up to some 100,000 of them.
+        The same identity gives the same handle, up to some 50,000 of them.
 
         Raises:
             ValueError: a name is empty, a text can't be encoded as UTF-8, or all together take more than 1 MB.
