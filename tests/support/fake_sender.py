@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from analytics.v1 import ingestor_pb2 as pb
+from ingestor.client import Client
 from ingestor.client.encode import Request
 from ingestor.client.sender import OnRetry, Outcome, Verdict
 
@@ -70,3 +71,10 @@ def _points(message: pb.WriteRequest) -> Iterator[SentPoint]:
         ]
         for index, time_ns, value in zip(columns.series_index, columns.time_unix_nano, columns.value, strict=True):
             yield identities[index], time_ns, value
+
+
+def check_books(client: Client) -> None:
+    """Assert that every point is in exactly one place."""
+    stats = client.stats()
+    ended = stats.acked_points + stats.rejected_points + stats.failed_points
+    assert stats.recorded_points == ended + stats.pending_points

@@ -33,6 +33,9 @@ LONGEST_RETRY_S = 1_800.0
 """Longest time for which one request is retried: half of the server's default deduplication window of an hour."""
 
 _STOP_TIMEOUT_S = 5.0
+_LEAST_PENDING_BYTES = 4 * MIB
+"""Two requests: what waits for room fits beside a batch that is not full, and so not sent, yet."""
+
 _LONGEST_SERIES_BYTES = BATCH_BYTES // 2
 
 
@@ -51,7 +54,7 @@ class Client:
     Points without an answer take ``max_pending_bytes`` at most, 20 bytes each and the names of their series once a
     request; beyond that ``record`` waits ``full_timeout_s`` for room. While they are sent, gRPC has copies of up to
     ``in_flight`` requests. ``on_rejected`` and the log hear of points that the server can't store. The functions must
-    not block.
+    not block. ``sender`` takes the place of connections to ``target``, ``clock`` that of the machine's clock.
 
     Raises:
         ValueError: an option is out of range.
@@ -76,7 +79,7 @@ class Client:
     ) -> None:
         _check(1 <= batch_points <= MAX_BATCH_POINTS, f"batch_points must be from 1 to {MAX_BATCH_POINTS}")
         _check(in_flight >= 1, "in_flight must be 1 or more")
-        _check(max_pending_bytes >= 4 * MIB, f"max_pending_bytes must be {4 * MIB} or more: two requests")
+        _check(max_pending_bytes >= _LEAST_PENDING_BYTES, f"max_pending_bytes must be {_LEAST_PENDING_BYTES} or more")
         _check(0 < give_up_after_s <= LONGEST_RETRY_S, f"give_up_after_s must be above 0, at most {LONGEST_RETRY_S}")
         _check(min(linger_s, full_timeout_s, close_timeout_s) >= 0, "times must not be negative")
         clock = clock or Clock()
@@ -134,7 +137,7 @@ class Client:
     def series(self, service_name: str, metric_name: str, labels: Mapping[str, str] | None = None) -> SeriesHandle:
         """Return the handle of a series, for many points: ``await handle.record(value)``.
 
-        The same identity gives the same handle, up to some 100,000 of them.
+        The same identity gives the same handle, up to some 50,000 of them.
 
         Raises:
             ValueError: a name is empty, a text can't be encoded as UTF-8, or all together take more than 1 MB.

@@ -30,17 +30,25 @@ class Delivery:
         # Bounded by the room: what is in a batch has its bytes from there.
         self._queue: asyncio.Queue[PendingBatch] = asyncio.Queue()
         self._unanswered: dict[PendingBatch, None] = {}
+        self._ended = False
 
     def submit(self, batch: PendingBatch) -> None:
         """Send ``batch`` as soon as a worker is free."""
         self._unanswered[batch] = None
-        self._queue.put_nowait(batch)
+        if self._ended:
+            self.abandon()
+        else:
+            self._queue.put_nowait(batch)
 
     async def run(self, sender: RequestSender) -> None:
-        """Work until cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self._in_flight):
-                workers.create_task(self._work(sender))
+        """Work until cancelled, by whomever; what has no answer then has failed, and so has what comes later."""
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._in_flight):
+                    workers.create_task(self._work(sender))
+        finally:
+            self._ended = True
+            self.abandon()
 
     async def wait_until_answered(self, timeout_s: float) -> bool:
         """Wait for the end of what was submitted up to now; return False where that takes longer."""

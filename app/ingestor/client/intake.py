@@ -49,10 +49,9 @@ class BatchIntake:
         self._open = True
 
     def close(self) -> None:
-        """Close the last batch and refuse what comes or still waits."""
+        """Close the last batch and refuse what comes; who waits for room is refused once it would be his turn."""
         self.close_batch()
         self._open = False
-        self._room.refuse_waiting(_closed())
 
     def add(self, series: SeriesHandle, value: float, time_ns: int | None) -> bool:
         """Take a point and return True, or False where there is no room.
@@ -155,7 +154,6 @@ class BatchIntake:
         self.close_batch()
 
     async def _wait_for_room(self, size_bytes: int, recorded_points: int) -> None:
-        self.close_batch()  # only answers make room, so nothing may be left unsent
         try:
             await self._room.wait_and_take(size_bytes, self._full_timeout_s)
         except TimeoutError:

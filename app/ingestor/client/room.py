@@ -24,7 +24,6 @@ class Room:
 
         Raises:
             TimeoutError: there was none within ``timeout_s`` seconds.
-            Exception: what ``refuse_waiting`` was given.
         """
         if self.take(size_bytes):
             return
@@ -34,7 +33,7 @@ class Room:
             async with asyncio.timeout(timeout_s):
                 await turn
         except BaseException:
-            if self._waiting.pop(turn, None) is None and _granted(turn):
+            if self._waiting.pop(turn, None) is None and not turn.cancelled():
                 self.give(size_bytes)  # the turn came in the same moment as the cancellation
             else:
                 self._grant()  # this one may have been what the others waited behind
@@ -45,13 +44,6 @@ class Room:
         self.used_bytes -= size_bytes
         if self._waiting:
             self._grant()
-
-    def refuse_waiting(self, error: Exception) -> None:
-        """Raise ``error`` from every wait."""
-        waiting, self._waiting = self._waiting, {}
-        for turn in waiting:
-            if not turn.done():
-                turn.set_exception(error)
 
     def _grant(self) -> None:
         while self._waiting:
@@ -64,7 +56,3 @@ class Room:
             del self._waiting[turn]
             self.used_bytes += size_bytes
             turn.set_result(None)
-
-
-def _granted(turn: "asyncio.Future[None]") -> bool:
-    return turn.done() and not turn.cancelled() and turn.exception() is None

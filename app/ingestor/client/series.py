@@ -8,7 +8,7 @@ from typing import Protocol
 from ingestor.client.encode import encode_series, series_field
 from ingestor.points import Series
 
-SERIES_OVERHEAD_BYTES = 400
+SERIES_OVERHEAD_BYTES = 600
 """What a handle costs beside its serialised identity: its objects and texts, measured with tracemalloc."""
 
 REMEMBERED_BYTES = 32 * 1024 * 1024

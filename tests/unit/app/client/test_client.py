@@ -1,10 +1,7 @@
-"""The client tells what became of every point, waits where there is no room, and leaves nothing behind."""
+"""The client sends what is recorded, ends in time, and leaves nothing behind."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from analytics.v1 import ingestor_pb2 as pb
@@ -12,44 +9,16 @@ from ingestor.client import (
     Ack,
     Client,
     ClientClosedError,
-    ClientFullError,
-    Failure,
     FlushTimeoutError,
     PointsFailedError,
-    RejectedPoint,
 )
 from ingestor.client.sender import Outcome, Verdict
-from support.fake_sender import FakeSender
+from support.fake_sender import FakeSender, check_books
 from support.skipping_clock import START_NS, SkippingClock
 from support.virtual_time import run_virtually, virtual_clock
 
 MIB = 1024 * 1024
-LONG = {"label": "x" * 900_000}
-"""Labels of which two fill a request and four the smallest room."""
-
 REFUSED = Outcome(Verdict.REFUSED, status="INVALID_ARGUMENT", message="all points invalid")
-GIVEN_UP = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE", message="nobody there")
-REJECTED = Outcome(
-    Verdict.ACKED,
-    accepted_points=1,
-    rejected_points=1,
-    first_rejection="time_too_far_behind: too old",
-    rejections=[pb.Rejection(point_index=1, reason="time_too_far_behind", message="too old")],
-)
-
-
-async def fill(client: Client) -> int:
-    """Record points until there is no room; return how many."""
-    count = 0
-    while client.try_record("service", f"m{count}", count, labels=LONG):
-        count += 1
-    return count
-
-
-def check_books(client: Client) -> None:
-    stats = client.stats()
-    ended = stats.acked_points + stats.rejected_points + stats.failed_points
-    assert stats.recorded_points == ended + stats.pending_points
 
 
 def test_a_batch_is_sent_once_it_is_full_or_old() -> None:
@@ -65,6 +34,12 @@ def test_a_batch_is_sent_once_it_is_full_or_old() -> None:
             await asyncio.sleep(0.2)
             assert [request.points for request in sender.requests] == [3, 1]
             assert sender.points[0] == (("service", "metric", ()), START_NS, 0.0)
+            await client.record("service", "metric", 4)
+            await asyncio.sleep(1.9)
+            for value in range(5, 8):
+                await client.record("service", "metric", value)
+            await asyncio.sleep(1.9)
+            assert [request.points for request in sender.requests] == [3, 1, 3]
 
     run_virtually(run())
 
@@ -77,43 +52,6 @@ def test_no_more_requests_than_allowed_are_in_flight() -> None:
                 await client.record("service", "metric", value)
         assert (len(sender.requests), sender.most_in_flight) == (10, 3)
         assert {message.ack for message in sender.messages} == {pb.ACK_BUFFERED}
-
-    run_virtually(run())
-
-
-def test_a_failed_request_is_told_once_and_stops_no_other() -> None:
-    async def run() -> None:
-        sender, told = FakeSender(), list[Failure]()
-        sender.end_next(REFUSED, GIVEN_UP, Outcome(Verdict.REFUSED, status="INTERNAL"), RuntimeError("a bug"))
-        async with Client("", sender=sender, batch_points=2, in_flight=1, on_failure=told.append) as client:
-            for value in range(12):
-                await client.record("service", "metric", value)
-            with pytest.raises(PointsFailedError, match="all points invalid") as failed:
-                await client.flush()
-            await client.record("service", "metric", 12)
-            await client.flush()
-            check_books(client)
-        assert [(f.status, f.points, f.may_be_stored) for f in failed.value.failures] == [
-            ("INVALID_ARGUMENT", 2, False),
-            ("UNAVAILABLE", 2, True),
-            ("INTERNAL", 2, True),
-            ("CLIENT_FAULT", 2, True),
-        ]
-        assert tuple(told) == failed.value.failures
-        assert (client.stats().failed_points, client.stats().acked_points) == (8, 5)
-
-    run_virtually(run())
-
-
-def test_flushes_that_overlap_are_all_told() -> None:
-    async def run() -> None:
-        sender = FakeSender(takes_s=1.0)
-        sender.end_next(REFUSED)
-        async with Client("", sender=sender) as client:
-            await client.record("service", "metric", 1)
-            ends = await asyncio.gather(client.flush(), client.flush(), return_exceptions=True)
-            assert [type(end) for end in ends] == [PointsFailedError] * 2
-            await client.flush()
 
     run_virtually(run())
 
@@ -197,77 +135,6 @@ def test_cancelling_the_body_still_sends_what_was_recorded_and_a_second_time_end
     assert run_virtually(run(2)).stats().failed_points == 1
 
 
-def test_without_room_recording_waits_and_the_other_way_says_so_at_once() -> None:
-    async def run() -> None:
-        sender = FakeSender()
-        sender.hold()
-        async with Client("", sender=sender, max_pending_bytes=4 * MIB, full_timeout_s=30.0) as client:
-            held = await fill(client)
-            assert held == 4
-            assert client.stats().pending_bytes <= 4 * MIB
-            with pytest.raises(ClientFullError):
-                await client.record("service", "other", 1, labels=LONG)
-            assert virtual_clock() == 30.0
-            waiting = asyncio.create_task(client.record("service", "other", 2, labels=LONG))
-            await asyncio.sleep(1.0)
-            assert not client.try_record("service", "small", 3)  # nobody is let in before those who wait
-            assert not waiting.done()
-            sender.release()
-            await waiting
-        assert sorted(value for _, _, value in sender.points) == [0, 1, 2, 2, 3]
-        check_books(client)
-
-    run_virtually(run())
-
-
-def test_columns_without_room_say_how_many_points_are_in() -> None:
-    async def run() -> None:
-        sender = FakeSender()
-        sender.hold()
-        async with Client("", sender=sender, max_pending_bytes=4 * MIB) as client:
-            series = [client.series("service", f"m{n}", LONG) for n in range(10)]
-            with pytest.raises(ClientFullError) as full:
-                await client.record_columns(series, np.arange(10), np.arange(1, 11), np.arange(10.0))
-            assert full.value.recorded_points == client.stats().recorded_points == 4
-            sender.release()
-        assert [value for _, _, value in sender.points] == [0, 1, 2, 3]
-
-    run_virtually(run())
-
-
-def test_a_cancelled_wait_for_room_records_nothing() -> None:
-    async def run() -> None:
-        sender = FakeSender()
-        sender.hold()
-        async with Client("", sender=sender, max_pending_bytes=4 * MIB) as client:
-            held = await fill(client)
-            waits = [asyncio.create_task(client.record("service", "other", n, labels=LONG)) for n in range(20)]
-            await asyncio.sleep(1.0)
-            for wait in waits[::2]:
-                wait.cancel()
-            sender.release()
-            ends = await asyncio.gather(*waits, return_exceptions=True)
-        assert sum(end is None for end in ends) == 10
-        assert client.stats().acked_points == held + 10
-        assert client.stats().pending_bytes == 0
-
-    run_virtually(run())
-
-
-def test_leaving_refuses_those_who_wait_for_room() -> None:
-    async def run() -> None:
-        sender = FakeSender(takes_s=1.0)
-        async with Client("", sender=sender, max_pending_bytes=4 * MIB) as client:
-            held = await fill(client)
-            waiting = asyncio.create_task(client.record("service", "other", 1, labels=LONG))
-            await asyncio.sleep(0)
-        with pytest.raises(ClientClosedError):
-            await waiting
-        assert client.stats().acked_points == client.stats().recorded_points == held
-
-    run_virtually(run())
-
-
 def test_a_loop_that_never_waits_lets_requests_go_out() -> None:
     async def run() -> None:
         sender = FakeSender()
@@ -278,68 +145,6 @@ def test_a_loop_that_never_waits_lets_requests_go_out() -> None:
             assert len(sender.requests) >= 9
 
     run_virtually(run())
-
-
-def test_rejected_points_are_named() -> None:
-    async def run() -> None:
-        sender, told = FakeSender(), list[tuple[int, Sequence[RejectedPoint]]]()
-        sender.end_next(REJECTED)
-        async with Client("", sender=sender, on_rejected=lambda count, first: told.append((count, first))) as client:
-            await client.record("service", "good", 1.0)
-            await client.record("service", "bad", 2.0, labels={"b": "2", "a": "1"}, time_ns=77)
-            await client.flush()
-        ((count, (first,)),) = told
-        assert (count, first.reason, first.time_ns, first.value) == (1, "time_too_far_behind", 77, 2.0)
-        assert (first.series.metric_name, first.series.labels) == ("bad", (("a", "1"), ("b", "2")))
-        assert (client.stats().rejected_points, client.stats().acked_points) == (1, 1)
-
-    run_virtually(run())
-
-
-def test_an_answer_that_does_not_add_up_is_no_success() -> None:
-    async def run() -> None:
-        sender = FakeSender()
-        sender.end_next(Outcome(Verdict.ACKED, accepted_points=1))
-        async with Client("", sender=sender) as client:
-            await client.record("service", "metric", 1)
-            await client.record("service", "metric", 2)
-            with pytest.raises(PointsFailedError, match="MISCOUNTED"):
-                await client.flush()
-
-    run_virtually(run())
-
-
-def test_functions_that_fail_stop_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("the caller's")
-
-    async def run() -> None:
-        sender = FakeSender()
-        sender.end_next(REFUSED, REJECTED)
-        client = Client("", sender=sender, batch_points=2, in_flight=1, on_failure=fail, on_rejected=fail)
-        with pytest.raises(PointsFailedError):
-            async with client:
-                for value in range(6):
-                    await client.record("service", "metric", value)
-        assert (client.stats().failed_points, client.stats().rejected_points, client.stats().acked_points) == (2, 1, 3)
-
-    run_virtually(run())
-    assert sum("was given failed" in record.message for record in caplog.records) == 2
-
-
-def test_the_log_has_a_line_now_and_then_with_counts(caplog: pytest.LogCaptureFixture) -> None:
-    async def run() -> None:
-        sender, clock = FakeSender(), SkippingClock()
-        sender.end_next(*[REFUSED] * 5)
-        with pytest.raises(PointsFailedError):
-            async with Client("", sender=sender, batch_points=2, clock=clock) as client:
-                for value in range(10):
-                    await client.record("service", "metric", value)
-
-    run_virtually(run())
-    lines = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.message for record in lines] == ["points failed"] * 2
-    assert [record.__dict__["count"] for record in lines] == [2, 8]
 
 
 def test_bad_input_is_refused_and_leaves_the_client_as_it_was() -> None:

@@ -74,14 +74,3 @@ async def test_a_cancelled_wait_keeps_nothing(*, granted: bool) -> None:
         room.give(100)
     assert room.used_bytes == 0
     assert room.take(100)
-
-
-async def test_waits_can_be_refused() -> None:
-    room = Room(10)
-    assert room.take(10)
-    waits = [asyncio.create_task(room.wait_and_take(5, 60)) for _ in range(3)]
-    await started(*waits)
-    room.refuse_waiting(RuntimeError("closed"))
-    ends = await asyncio.gather(*waits, return_exceptions=True)
-    assert [str(end) for end in ends] == ["closed"] * 3
-    assert room.used_bytes == 10
