@@ -1,15 +1,16 @@
 """``analytics.v1.AnalyticsService``: raw bytes in, an encoded reply or a status out."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 import grpc
 
 from analytics.v1 import ingestor_pb2
-from ingestor.api.admission import BytesInFlight, read_wish
+from ingestor.api.reception import Context, Reception
 from ingestor.api.status import refuse, status_code
+from ingestor.api.wish import read_wish
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.ingest import Answer, Ingest, Wish
 from ingestor.points import Ack
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "analytics.v1.AnalyticsService"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 _SUCCESS = ingestor_pb2.LogMetricsResponse(success=True).SerializeToString()
 _NOTHING = b""
 _ACK_NAMES = {Ack.COMMITTED: "committed", Ack.BUFFERED: "buffered"}
@@ -28,11 +28,9 @@ _ACK_NAMES = {Ack.COMMITTED: "committed", Ack.BUFFERED: "buffered"}
 class AnalyticsService:
     """The two methods as raw-bytes handlers: decoding is the pipeline's, and a constant reply is encoded once."""
 
-    def __init__(
-        self, ingest: Ingest, in_flight: BytesInFlight, metrics: Metrics, drain_s: Callable[[], float]
-    ) -> None:
+    def __init__(self, ingest: Ingest, reception: Reception, metrics: Metrics, drain_s: Callable[[], float]) -> None:
         self._ingest = ingest
-        self._in_flight = in_flight
+        self._reception = reception
         self._metrics = metrics
         self._drain_s = drain_s
 
@@ -41,30 +39,35 @@ class AnalyticsService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "LogMetric": grpc.unary_unary_rpc_method_handler(self._log_metric),
-                "Write": grpc.unary_unary_rpc_method_handler(self._write),
+                "LogMetric": grpc.stream_unary_rpc_method_handler(self._log_metric),
+                "Write": grpc.stream_unary_rpc_method_handler(self._write),
             },
         )
 
-    async def _log_metric(self, message: bytes, context: Context) -> bytes:
-        answer = await self._call("LogMetric", self._ingest.log_metric, message, context)
+    async def _log_metric(self, _: object, context: Context) -> bytes:
+        answer = await self._call("LogMetric", self._ingest.log_metric, context)
         return _SUCCESS if answer else _NOTHING
 
-    async def _write(self, message: bytes, context: Context) -> bytes:
-        answer = await self._call("Write", self._ingest.write, message, context)
+    async def _write(self, _: object, context: Context) -> bytes:
+        answer = await self._call("Write", self._ingest.write, context)
         return _encode(answer) if answer else _NOTHING
 
     async def _call(
-        self, method: str, take: Callable[[bytes, Wish], Awaitable[Answer]], message: bytes, context: Context
+        self, method: str, take: Callable[[bytes, Wish], Awaitable[Answer]], context: Context
     ) -> Answer | None:
         """Return the answer, None where the call was given another status than OK."""
         started = time.perf_counter()
         try:
-            with self._in_flight.admit(len(message)):
-                answer = await take(message, read_wish(context.invocation_metadata() or ()))
+            wish = read_wish(context.invocation_metadata() or ())
+            self._ingest.check_open()
+            # In one expression, so that nothing here keeps the message while its points wait.
+            answer = await take(await self._reception.receive(context), wish)
         except IngestorError as error:
             self._refuse(method, error, context)
             return None
+        except asyncio.CancelledError:
+            self._metrics.requests.labels(method, grpc.StatusCode.CANCELLED.name, "cancelled").inc()
+            raise
         except Exception:
             self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
             logger.exception("a call failed by a fault of ours", extra={"method": method})
