@@ -41,10 +41,13 @@ class Settings(BaseSettings):
     flush_interval_s: float = Field(0.003, ge=0, le=5, description="Shortest time between flushes that callers await.")
     lazy_flush_interval_s: float = Field(0.05, ge=0, le=60, description="The same where nobody waits for a commit.")
     buffer_bytes: int = Field(64 * MIB, ge=MIB, description="Memory of points that wait for the database.")
-    in_flight_bytes: int = Field(48 * MIB, ge=MIB, description="Messages being handled, before decoding, in bytes.")
+    in_flight_bytes: int = Field(
+        48 * MIB, ge=MIB, description="Messages being received at once, each counted with INGESTOR_MESSAGE_BYTES."
+    )
     series_cache_bytes: int = Field(64 * MIB, ge=MIB, description="Memory of the series cache.")
 
     message_bytes: int = Field(4 * MIB, ge=1024, description="Largest message; larger ones get RESOURCE_EXHAUSTED.")
+    receive_timeout_s: float = Field(10.0, ge=1, description="Longest time in which a message is received.")
     streams_per_connection: int = Field(16, ge=1, description="Concurrent calls per connection.")
     connection_age_s: float = Field(
         60.0, ge=1, description="Age at which clients are told to reconnect, to spread load."
@@ -56,6 +59,8 @@ class Settings(BaseSettings):
     time_behind_s: float = Field(31 * 86_400.0, gt=0, description="Oldest accepted time, before now.")
     time_ahead_s: float = Field(600.0, ge=0, description="Latest accepted time, after now.")
     new_series_per_s: float = Field(10_000.0, ge=1, description="New series per second, as rows inserted by this pod.")
+
+    points_per_s: float = Field(0.0, ge=0, description="Points per second that this pod takes; 0: as many as come.")
 
     shutdown_grace_s: float = Field(25.0, ge=6, description="From SIGTERM to exit, drain included.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
-from ingestor.api.admission import BytesInFlight
 from ingestor.api.analytics import SERVICE, AnalyticsService
 from ingestor.api.calls import Calls
 from ingestor.api.http import HttpServer, Status
+from ingestor.api.permits import Permits
+from ingestor.api.reception import Reception
 from ingestor.api.server import GrpcServer
 from ingestor.config import Settings
 from ingestor.pipeline.accounting import Accounting
@@ -24,6 +25,7 @@ from ingestor.pipeline.flusher import Flusher
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import HeldKeys
 from ingestor.pipeline.ingest import Ingest
+from ingestor.pipeline.points_limit import PointsLimit
 from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.validate import Limits
@@ -88,13 +90,15 @@ class Runtime:
             accounting,
             self._health,
             self._flusher,
+            PointsLimit(settings.points_per_s, clock),
             ack=Ack[settings.ack.upper()],
             minimum_ack=Ack[settings.minimum_ack.upper()],
             clock=clock,
         )
-        self._in_flight = BytesInFlight(settings.in_flight_bytes)
+        permits = Permits(settings.in_flight_bytes // settings.message_bytes, settings.receive_timeout_s)
+        self._reception = Reception(permits, self._flusher.drain_s)
         calls = Calls(SERVICE, self._tracing.tracer, self._tracing.sampling) if self._tracing else None
-        service = AnalyticsService(self._ingest, self._in_flight, self._metrics, self._flusher.drain_s, calls)
+        service = AnalyticsService(self._ingest, self._reception, self._metrics, self._flusher.drain_s, calls)
         self.grpc = GrpcServer(settings, service)
         self.http = HttpServer(
             settings.http_host,
@@ -105,7 +109,9 @@ class Runtime:
         )
         self._metrics.registry.register(PointsCollector(self._ingest))
         self._metrics.buffer_limit_bytes.set(settings.buffer_bytes)
-        self._metrics.in_flight_bytes.set_function(lambda: self._in_flight.size_bytes)
+        self._metrics.receiving_limit.set(permits.limit)
+        self._metrics.receiving.set_function(lambda: permits.taken)
+        self._metrics.receiving_waits.set_function(lambda: permits.waiting)
         self.ready = False
         self.serving = asyncio.Event()
         self._started_at = time.time()
@@ -143,7 +149,7 @@ class Runtime:
     async def _background(self) -> AsyncIterator[None]:
         """Run lanes and watcher; a fault in either ends the process with its traceback."""
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(self._flusher.run()), tasks.create_task(self._watch())]
+            background = [tasks.create_task(run) for run in (self._flusher.run(), self._reception.run(), self._watch())]
             yield
             for task in background:
                 task.cancel()

@@ -1,5 +1,6 @@
 """``analytics.v1.AnalyticsService``: raw bytes in, an encoded reply or a status out."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,9 +9,10 @@ from typing import TypeAlias
 import grpc
 
 from analytics.v1 import ingestor_pb2
-from ingestor.api.admission import BytesInFlight, read_wish
 from ingestor.api.calls import Calls, CallSpan
+from ingestor.api.reception import Context, Reception
 from ingestor.api.status import refuse, status_code
+from ingestor.api.wish import read_wish
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.ingest import Answer, Ingest, Wish
 from ingestor.points import Ack
@@ -20,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "analytics.v1.AnalyticsService"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 Take: TypeAlias = Callable[[bytes, Wish], Awaitable[Answer]]
 _SUCCESS = ingestor_pb2.LogMetricsResponse(success=True).SerializeToString()
@@ -34,13 +35,13 @@ class AnalyticsService:
     def __init__(
         self,
         ingest: Ingest,
-        in_flight: BytesInFlight,
+        reception: Reception,
         metrics: Metrics,
         drain_s: Callable[[], float],
         calls: Calls | None = None,
     ) -> None:
         self._ingest = ingest
-        self._in_flight = in_flight
+        self._reception = reception
         self._metrics = metrics
         self._drain_s = drain_s
         self._calls = calls
@@ -50,39 +51,43 @@ class AnalyticsService:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "LogMetric": grpc.unary_unary_rpc_method_handler(self._log_metric),
-                "Write": grpc.unary_unary_rpc_method_handler(self._write),
+                "LogMetric": grpc.stream_unary_rpc_method_handler(self._log_metric),
+                "Write": grpc.stream_unary_rpc_method_handler(self._write),
             },
         )
 
-    async def _log_metric(self, message: bytes, context: Context) -> bytes:
-        answer = await self._call("LogMetric", self._ingest.log_metric, message, context)
+    async def _log_metric(self, _: object, context: Context) -> bytes:
+        answer = await self._call("LogMetric", self._ingest.log_metric, context)
         return _SUCCESS if answer else _NOTHING
 
-    async def _write(self, message: bytes, context: Context) -> bytes:
-        answer = await self._call("Write", self._ingest.write, message, context)
+    async def _write(self, _: object, context: Context) -> bytes:
+        answer = await self._call("Write", self._ingest.write, context)
         return _encode(answer) if answer else _NOTHING
 
-    async def _call(self, method: str, take: Take, message: bytes, context: Context) -> Answer | None:
+    async def _call(self, method: str, take: Take, context: Context) -> Answer | None:
         """Return the answer, None where the call was given another status than OK."""
         metadata = context.invocation_metadata() or ()
-        call = None if self._calls is None else self._calls.start(method, metadata, len(message))
+        call = None if self._calls is None else self._calls.start(method, metadata)
         if call is None:
-            return await self._take(method, take, message, metadata, context, None)
+            return await self._take(method, take, metadata, context, None)
         with call.current():
-            return await self._take(method, take, message, metadata, context, call)
+            return await self._take(method, take, metadata, context, call)
 
     async def _take(
-        self, method: str, take: Take, message: bytes, metadata: Metadata, context: Context, call: CallSpan | None
+        self, method: str, take: Take, metadata: Metadata, context: Context, call: CallSpan | None
     ) -> Answer | None:
         started = time.perf_counter()
         try:
-            with self._in_flight.admit(len(message)):
-                wish = read_wish(metadata, call.span if call else None)
-                answer = await take(message, wish)
+            wish = read_wish(metadata, call.span if call else None)
+            self._ingest.check_open()
+            # In one expression, so that nothing here keeps the message while its points wait.
+            answer = await take(await self._reception.receive(context), wish)
         except IngestorError as error:
             self._refuse(method, error, context, call)
             return None
+        except asyncio.CancelledError:
+            self._metrics.requests.labels(method, grpc.StatusCode.CANCELLED.name, "cancelled").inc()
+            raise
         except Exception:
             logger.exception("a call failed by a fault of ours", extra={"method": method})
             self._fail(method, context, call)

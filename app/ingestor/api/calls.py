@@ -82,17 +82,16 @@ class Calls:
         self._tracer = tracer
         self._sampling = sampling
 
-    def start(self, method: str, metadata: Iterable[tuple[str, str | bytes]], size_bytes: int) -> CallSpan | None:
+    def start(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> CallSpan | None:
         """Return the call's span, None where it is not recorded."""
         parent = extract(metadata)
         if not self._sampling.takes(parent):
             return None
         caller = Context() if parent is None else trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
         name = f"{self._service}/{method}"
-        attributes: dict[str, str | int] = {
+        attributes = {
             RPC_SYSTEM_NAME: RpcSystemNameValues.GRPC.value,
             RPC_METHOD: name,
-            "ingestor.request.size_bytes": size_bytes,
         }
         span = self._tracer.start_span(name, caller, SpanKind.SERVER, attributes)
         return CallSpan(span) if span.is_recording() else None

@@ -72,6 +72,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         # With it on, streams a client opens before the server has forgotten its last ones are reset: nine calls in ten
         # of a busy client failed (measured); clients keep to the limit by themselves.
         ("grpc.http.overload_protection", 0),
+        # A stream that is not being read holds no more than its window. Probing would widen it to megabytes.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_connection_age_ms", int(settings.connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", 30_000),
         ("grpc.max_connection_idle_ms", 900_000),

@@ -4,6 +4,7 @@ Source: OTLP specification, "OTLP/gRPC Response": which statuses clients retry, 
 """
 
 import random
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -49,13 +50,17 @@ def retry_after_s(advised_s: float | None) -> float:
     return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
 
 
-def refuse(context: "grpc.aio.ServicerContext[bytes, bytes]", error: IngestorError, drain_s: float) -> None:
-    """Give the call the status of ``error`` with its details; the handler returns next, its reply is discarded.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status as gRPC takes it."""
 
-    ``drain_s`` is when room is expected where the error itself advises no pause. Not ``context.abort``: it raises an
-    exception that gRPC keeps in a cycle with the request's message until the garbage collector comes round (250 MiB
-    more under refusals, measured), and a server's stop does not wait for such calls (grpc#37239).
-    """
+    code: grpc.StatusCode
+    text: str
+    metadata: tuple[tuple[str, bytes], ...]
+
+
+def refusal(error: IngestorError, drain_s: float) -> Refusal:
+    """Return the status of ``error`` with its details; ``drain_s`` is when room is expected where it says no pause."""
     code = status_code(error)
     text = str(error)[:_MAX_TEXT]
     status = status_pb2.Status(code=code.value[0], message=text)
@@ -63,9 +68,20 @@ def refuse(context: "grpc.aio.ServicerContext[bytes, bytes]", error: IngestorErr
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
-    context.set_code(code)
-    context.set_details(text)
-    context.set_trailing_metadata(((_DETAILS_KEY, status.SerializeToString()),))
+    return Refusal(code, text, ((_DETAILS_KEY, status.SerializeToString()),))
+
+
+def refuse(context: "grpc.aio.ServicerContext[bytes, bytes]", error: IngestorError, drain_s: float) -> None:
+    """Give the call the status of ``error``, see ``refusal``; the handler returns next, its reply is discarded.
+
+    Not ``context.abort``: it raises an exception that gRPC keeps in a cycle with the request's message until the
+    garbage collector comes round (250 MiB more under refusals, measured), and a server's stop does not wait for such
+    calls (grpc#37239).
+    """
+    told = refusal(error, drain_s)
+    context.set_code(told.code)
+    context.set_details(told.text)
+    context.set_trailing_metadata(told.metadata)
 
 
 def _details(error: IngestorError, drain_s: float) -> list[Message]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from opentelemetry.trace import Span
@@ -17,6 +17,7 @@ from ingestor.pipeline.decode import Decoder
 from ingestor.pipeline.flusher import Flusher
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, HeldKeys
+from ingestor.pipeline.points_limit import PointsLimit
 from ingestor.pipeline.settlement import Settlement
 from ingestor.points import Ack, Reject
 from ingestor.storage.contract import Failed, Outcome, Part, Stored
@@ -61,6 +62,7 @@ class Ingest:
         accounting: Accounting,
         health: DatabaseHealth,
         flusher: Flusher,
+        points_limit: PointsLimit,
         *,
         ack: Ack,
         minimum_ack: Ack,
@@ -73,6 +75,7 @@ class Ingest:
         self._accounting = accounting
         self._health = health
         self._flusher = flusher
+        self._points_limit = points_limit
         self._ack = ack
         self._minimum_ack = minimum_ack
         self._clock = clock
@@ -82,20 +85,22 @@ class Ingest:
         """Refuse every request from now on."""
         self._closed = True
 
-    async def log_metric(self, message: bytes, wish: Wish) -> Answer:
+    def log_metric(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
         """Take a ``LogMetricsRequest``; raises as ``write`` does."""
-        self._check_open()
-        return await self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
+        self.check_open()
+        return self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
 
-    async def write(self, message: bytes, wish: Wish) -> Answer:
-        """Take a ``WriteRequest`` and return what became of its points once the acknowledgement holds.
+    def write(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
+        """Take a ``WriteRequest``; what is returned gives what became of its points once the acknowledgement holds.
+
+        It is decoded at once, so that the message can go while the points wait.
 
         Raises:
             TransientError: not stored now, or not known to be (``CommitUnknownError``).
             PermanentError: never stored as it is.
         """
-        self._check_open()
-        return await self._take(self._decoded(self._decoder.decode_write, message), wish)
+        self.check_open()
+        return self._take(self._decoded(self._decoder.decode_write, message), wish)
 
     def snapshot(self) -> PointsSnapshot:
         """Return the accounts, consistent because nothing else runs meanwhile."""
@@ -110,7 +115,12 @@ class Ingest:
             series_cache_bytes=self._decoder.cache.size_bytes,
         )
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse where nothing is taken now.
+
+        Raises:
+            TransientError: stopping, or no room, or the database can't take it.
+        """
         if self._closed:
             raise TransientError("the server stops", reason="draining")
         self._health.check_admission()
@@ -128,6 +138,7 @@ class Ingest:
         ack = max(self._minimum_ack, _agreed_ack(decoded.ack, wish.ack) or self._ack)
         if not decoded.received:
             return Answer(ack, 0, 0)
+        self._points_limit.take(decoded.received)
         repeated = self._keys.find(key, decoded.digest) if key else None
         if repeated is not None:
             repeated.record(wish.span)

@@ -106,12 +106,18 @@ class Metrics:
         self.buffer_limit_bytes = Gauge(
             "ingestor_buffer_limit_bytes", "Bound of ingestor_buffer_bytes.", registry=registry
         )
-        self.in_flight_bytes = Gauge("ingestor_in_flight_bytes", "Messages being handled, in bytes.", registry=registry)
         self.spans_dropped = Counter(
             "ingestor_trace_spans_dropped_total",
             "Recorded spans that did not reach the collector: queue_full, not_delivered.",
             ["reason"],
             registry=registry,
+        )
+        self.receiving = Gauge("ingestor_receiving_messages", "Messages being received.", registry=registry)
+        self.receiving_limit = Gauge(
+            "ingestor_receiving_limit_messages", "Bound of ingestor_receiving_messages.", registry=registry
+        )
+        self.receiving_waits = Gauge(
+            "ingestor_receiving_waiting_calls", "Calls whose message waits to be received.", registry=registry
         )
         self.event_lag = Gauge(
             "ingestor_event_lag_seconds", "How late the event loop ran its last tick.", registry=registry

@@ -17,7 +17,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def _start(recorder: SpanRecorder, *metadata: tuple[str, str], ratio: float = 0.0) -> CallSpan | None:
-    return Calls(SERVICE, recorder.tracer, HeadSampling(ratio)).start("Write", metadata, 100)
+    return Calls(SERVICE, recorder.tracer, HeadSampling(ratio)).start("Write", metadata)
 
 
 def _sampled(recorder: SpanRecorder) -> CallSpan:
@@ -44,7 +44,6 @@ def test_a_recorded_caller_is_the_parent() -> None:
         "rpc.system.name": "grpc",
         "rpc.method": f"{SERVICE}/Write",
         "rpc.response.status_code": "OK",
-        "ingestor.request.size_bytes": 100,
         "ingestor.points.accepted": 9,
         "ingestor.points.rejected": 1,
         "ingestor.ack": "committed",

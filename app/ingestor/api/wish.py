@@ -1,12 +1,11 @@
-"""What a call must pass before its message is decoded: bytes in flight; and what its metadata asks for."""
+"""What a call's metadata asks for."""
 
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from opentelemetry.trace import Span
 
-from ingestor.errors import InvalidRequestError, TransientError, Violation
+from ingestor.errors import InvalidRequestError, Violation
 from ingestor.keys import key_from_text
 from ingestor.pipeline.ingest import Wish
 from ingestor.points import Ack
@@ -14,29 +13,6 @@ from ingestor.points import Ack
 KEY_METADATA = "x-idempotency-key"
 ACK_METADATA = "x-ack"
 _ACKS = {"committed": Ack.COMMITTED, "buffered": Ack.BUFFERED}
-
-
-class BytesInFlight:
-    """Bounds the messages being handled; gRPC keeps each until its call ends."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self.size_bytes = 0
-
-    @contextmanager
-    def admit(self, size_bytes: int) -> Iterator[None]:
-        """Count a message in for as long as its call is handled.
-
-        Raises:
-            TransientError: too much is in flight.
-        """
-        if self.size_bytes + size_bytes > self._limit_bytes:
-            raise TransientError("too many bytes in flight", reason="too_much_in_flight")
-        self.size_bytes += size_bytes
-        try:
-            yield
-        finally:
-            self.size_bytes -= size_bytes
 
 
 def read_wish(metadata: Iterable[tuple[str, str | bytes]], span: Span | None = None) -> Wish:

@@ -1,0 +1,78 @@
+"""Receive the message of a call, once there is a permit for it.
+
+The handlers are registered as taking a stream: with a single message that is the same on the wire, and they run before
+gRPC receives the message. Until it is read, a stream holds no more than its window.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+import grpc
+
+from ingestor.api.permits import SWEEP_S, Claim, Permits
+from ingestor.api.status import refusal
+from ingestor.errors import InvalidRequestError, Violation
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+
+_CANCELLED_WITHIN_S = 0.05
+"""A call that gRPC or its client ended is cancelled right after its message is missed."""
+
+
+class Reception:
+    """Bounds what is being received, and ends what comes too slowly."""
+
+    def __init__(self, permits: Permits, drain_s: Callable[[], float]) -> None:
+        self._permits = permits
+        self._drain_s = drain_s
+        self._contexts: dict[Claim, Context] = {}
+
+    async def receive(self, context: Context) -> bytes:
+        """Return the message of a call.
+
+        Raises:
+            TransientError: there was no room in time, or the message came too slowly.
+            InvalidRequestError: the client ended its side without a whole message.
+            CancelledError: the client is gone, or gRPC found the message too large.
+        """
+        claim = Claim(context.peer())
+        await self._permits.take(claim)
+        self._contexts[claim] = context
+        try:
+            message: object = await context.read()
+        except grpc.aio.AbortError:  # what ``_end`` causes here
+            message = None
+        finally:
+            del self._contexts[claim]
+            self._permits.leave(claim)
+        if claim.ended is not None:
+            raise claim.ended
+        if not isinstance(message, bytes):
+            await asyncio.sleep(_CANCELLED_WITHIN_S)
+            raise InvalidRequestError([Violation("", "message_missing", "the call ended without a whole message")])
+        self._permits.praise(claim)
+        return message
+
+    async def run(self) -> None:
+        """Watch over the permits until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._permits.wanted.wait()
+                for claim in self._permits.sweep():
+                    tasks.create_task(self._end(claim))
+                await asyncio.sleep(SWEEP_S)
+
+    async def _end(self, claim: Claim) -> None:
+        """Give a call its status from outside: its handler waits in ``read``, which a cancellation would leave halfway.
+
+        A message that gRPC completes meanwhile would never be freed then.
+        """
+        context = self._contexts.get(claim)
+        if context is None or claim.ended is None or context.done():
+            return
+        told = refusal(claim.ended, self._drain_s())
+        try:
+            await context.abort(told.code, told.text, told.metadata)
+        except (grpc.aio.AbortError, grpc.aio.BaseError, grpc.aio.UsageError):
+            return
