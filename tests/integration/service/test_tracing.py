@@ -122,7 +122,7 @@ async def test_two_calls_with_one_key_are_both_linked_with_the_flush_that_stored
             tmp_path / "log",
             traces_endpoint=collector.endpoint,
             traces_sample_ratio=1,
-            flush_interval_s=0.2,
+            flush_interval_s=1.5,
         ) as service,
         client_of(service.grpc_port) as client,
     ):
