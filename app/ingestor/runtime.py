@@ -18,6 +18,7 @@ from ingestor.api.permits import Permits
 from ingestor.api.reception import Reception
 from ingestor.api.server import GrpcServer
 from ingestor.config import Settings
+from ingestor.memory import trim_when_quiet
 from ingestor.pipeline.accounting import Accounting
 from ingestor.pipeline.buffer import BatchRules, Buffer
 from ingestor.pipeline.decode import Decoder
@@ -96,6 +97,7 @@ class Runtime:
             clock=clock,
         )
         permits = Permits(settings.in_flight_bytes // settings.message_bytes, settings.receive_timeout_s)
+        self._permits = permits
         self._reception = Reception(permits, self._flusher.drain_s)
         calls = Calls(SERVICE, self._tracing.tracer, self._tracing.sampling) if self._tracing else None
         service = AnalyticsService(self._ingest, self._reception, self._metrics, self._flusher.drain_s, calls)
@@ -149,7 +151,10 @@ class Runtime:
     async def _background(self) -> AsyncIterator[None]:
         """Run lanes and watcher; a fault in either ends the process with its traceback."""
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(run) for run in (self._flusher.run(), self._reception.run(), self._watch())]
+            background = [
+                tasks.create_task(run)
+                for run in (self._flusher.run(), self._reception.run(), self._watch(), trim_when_quiet(self._is_busy))
+            ]
             yield
             for task in background:
                 task.cancel()
@@ -165,6 +170,10 @@ class Runtime:
             if up is not self._health.up:
                 up = self._health.up
                 await self.grpc.report_database(up=up)
+
+    def _is_busy(self) -> bool:
+        """Tell whether messages come in or points wait."""
+        return self._permits.wanted.is_set() or self._buffer.points > 0
 
     def _start_tracing(self) -> Tracing | None:
         settings = self._settings

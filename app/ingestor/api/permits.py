@@ -5,12 +5,13 @@ no message for a slow one.
 """
 
 import asyncio
-from collections import deque
+import itertools
+from collections.abc import Iterator
 
 from ingestor.errors import TransientError
 
 SWEEP_S = 0.02
-GRACE_S = 0.25
+GRACE_S = 0.1
 """A message that takes longer is given up where others wait."""
 WAIT_S = 5.0
 """Longest wait for a permit, with the message unread."""
@@ -18,7 +19,7 @@ DISTRUST_S = 10.0
 """How long a connection that was too slow is not let wait: where there is no room it is refused at once."""
 MAX_WAITING = 1_024
 MAX_PEERS = 4_096
-"""Bounds of what is remembered: calls that wait, and connections that were quick or slow of late."""
+"""Most calls that wait, of trusted and of other connections; most connections that are remembered as quick, or slow."""
 
 _GOOD, _UNKNOWN = 0, 1
 
@@ -35,6 +36,38 @@ class Claim:
         self.room: asyncio.Future[None] | None = None
 
 
+class _Queue:
+    """Claims that wait, by connection: the connections take turns, however many claims each has."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, dict[Claim, None]] = {}
+        self.size = 0
+
+    def __iter__(self) -> Iterator[Claim]:
+        return itertools.chain.from_iterable(self._peers.values())
+
+    def add(self, claim: Claim) -> None:
+        self._peers.setdefault(claim.peer, {})[claim] = None
+        self.size += 1
+
+    def remove(self, claim: Claim) -> None:
+        claims = self._peers.get(claim.peer, {})
+        if claim in claims:
+            del claims[claim]
+            self.size -= 1
+            if not claims:
+                del self._peers[claim.peer]
+
+    def pop(self) -> Claim:
+        """Take the first claim of the connection whose turn it is; there is one."""
+        peer, claims = next(iter(self._peers.items()))
+        claim = next(iter(claims))
+        self.remove(claim)
+        if claims:
+            self._peers[peer] = self._peers.pop(peer)
+        return claim
+
+
 class Permits:
     """Gives permits out. A third of them is for connections whose last message came quickly.
 
@@ -48,7 +81,7 @@ class Permits:
         self._timeout_s = timeout_s
         self._sweep = 0
         self._taken: dict[Claim, None] = {}
-        self._queues: tuple[deque[Claim], deque[Claim]] = (deque(), deque())
+        self._queues = (_Queue(), _Queue())
         self._quick: dict[str, None] = {}
         self._slow: dict[str, int] = {}
         self.wanted = asyncio.Event()
@@ -61,7 +94,7 @@ class Permits:
     @property
     def waiting(self) -> int:
         """Return how many claims wait."""
-        return len(self._queues[_GOOD]) + len(self._queues[_UNKNOWN])
+        return self._queues[_GOOD].size + self._queues[_UNKNOWN].size
 
     async def take(self, claim: Claim) -> None:
         """Take a permit as soon as there is one; ``leave`` must follow.
@@ -73,14 +106,16 @@ class Permits:
         if self._has_room(claim.peer):
             self._give(claim)
             return
-        if self._is_slow(claim.peer) or self.waiting >= MAX_WAITING:
+        queue = self._queues[_GOOD if claim.peer in self._quick else _UNKNOWN]
+        if self._is_slow(claim.peer) or queue.size >= MAX_WAITING:
             raise _no_room()
         claim.since = self._sweep
         claim.room = asyncio.get_running_loop().create_future()
-        self._queues[_GOOD if claim.peer in self._quick else _UNKNOWN].append(claim)
+        queue.add(claim)
         try:
             await claim.room
         except asyncio.CancelledError:
+            queue.remove(claim)
             self.leave(claim)
             raise
 
@@ -115,7 +150,7 @@ class Permits:
         if taken < self.limit // 3:
             return True
         if peer in self._quick:
-            return taken < self.limit and not self._queues[_GOOD]
+            return taken < self.limit and not self._queues[_GOOD].size
         return taken < self._shares[_UNKNOWN] and not self.waiting and not self._is_slow(peer)
 
     def _is_slow(self, peer: str) -> bool:
@@ -129,11 +164,15 @@ class Permits:
     def _admit(self) -> None:
         """Let those that wait begin while there is room for them, trusted connections first."""
         for queue, share in zip(self._queues, self._shares, strict=True):
-            while queue and len(self._taken) < share:
-                claim = queue.popleft()
-                if claim.room is not None and not claim.room.done():
-                    self._give(claim)
-                    claim.room.set_result(None)
+            while queue.size and len(self._taken) < share:
+                claim = queue.pop()
+                if claim.room is None or claim.room.done():
+                    continue
+                if self._is_slow(claim.peer):
+                    claim.room.set_exception(_no_room())
+                    continue
+                self._give(claim)
+                claim.room.set_result(None)
 
     def _older_than(self, seconds: float) -> list[Claim]:
         latest = self._sweep - seconds / SWEEP_S
@@ -151,14 +190,10 @@ class Permits:
     def _end_long_waits(self) -> None:
         latest = self._sweep - WAIT_S / SWEEP_S
         for queue in self._queues:
-            while queue and (queue[0].since <= latest or _is_done(queue[0])):
-                claim = queue.popleft()
+            for claim in [claim for claim in queue if claim.since <= latest]:
+                queue.remove(claim)
                 if claim.room is not None and not claim.room.done():
                     claim.room.set_exception(_no_room())
-
-
-def _is_done(claim: Claim) -> bool:
-    return claim.room is None or claim.room.done()
 
 
 def _no_room() -> TransientError:

@@ -150,3 +150,38 @@ def test_one_permit_serves_everybody_in_turn() -> None:
         assert (permits.taken, permits.waiting) == (0, 0)
 
     run_virtually(body())
+
+
+def test_connections_take_turns_however_many_calls_each_has_and_one_that_was_slow_loses_all_of_its() -> None:
+    async def body() -> None:
+        permits = Permits(LIMIT, TIMEOUT_S)
+        greedy = [asyncio.create_task(_take(permits, "greedy")) for _ in range(50)]
+        await asyncio.sleep(0)
+        new = asyncio.create_task(_take(permits, "new"))
+        await asyncio.sleep(0)
+        assert permits.waiting == 47
+        _sweep(permits, GRACE_S + SWEEP_S)
+        await asyncio.sleep(0)
+        assert new.done()
+        assert permits.waiting == 0
+        refused = [task for task in greedy if task.done() and isinstance(task.exception(), TransientError)]
+        assert len(refused) == 46
+        for task in greedy:
+            task.cancel()
+        await asyncio.gather(*greedy, return_exceptions=True)
+
+    run_virtually(body())
+
+
+def test_a_call_that_is_given_up_waits_no_more() -> None:
+    async def body() -> None:
+        permits = Permits(1, TIMEOUT_S)
+        await _take(permits, "first")
+        waiting = [asyncio.create_task(_take(permits, "new")) for _ in range(10)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert permits.waiting == 0
+
+    run_virtually(body())

@@ -1,0 +1,92 @@
+"""Memory stays bounded whatever clients send at once, is given back afterwards, and does not grow with time."""
+
+import asyncio
+import contextlib
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.database import Database, PrivateServer
+from support.flood import flood
+from support.load import load
+from support.points import columns
+from support.scrape import by_label, check_balance, scrape
+from support.service import ServiceProcess, service_process
+
+MIB = 1024 * 1024
+RSS_LIMIT = 640 * MIB
+GIVEN_BACK = 96 * MIB
+"""What a server may hold more than at its start once a flood is over: its caches of series, and what is not trimmed."""
+FLOOD_S = 8.0
+SOAK_S = 20.0
+GROWTH = 8 * MIB
+
+
+def _rss(service: ServiceProcess) -> int:
+    return int(psutil.Process(service.process.pid).memory_info().rss)
+
+
+async def _watch(service: ServiceProcess, seconds: float) -> list[int]:
+    """Check the accounts for so long and return the memory seen, in bytes."""
+    loop = asyncio.get_running_loop()
+    end, seen = loop.time() + seconds, []
+    while loop.time() < end:
+        seen.append(_rss(service))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                check_balance(await scrape(service.http_port))
+        await asyncio.sleep(0.05)
+    return seen
+
+
+async def _until_below(service: ServiceProcess, size_bytes: int) -> None:
+    async with asyncio.timeout(15):
+        while _rss(service) > size_bytes:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize("away", [False, True], ids=["database up", "database away"])
+async def test_64_connections_that_send_all_they_may_are_held_off_and_leave_nothing_behind(
+    private_server: PrivateServer, tmp_path: Path, record_property: Callable[[str, object], None], away: bool
+) -> None:
+    async with service_process(private_server.database.writer_url, tmp_path / "log") as service:
+        start = _rss(service)
+        if away:
+            await private_server.server.stop()
+        async with flood(service.grpc_port, large=64) as seen:
+            peak = max(await _watch(service, FLOOD_S))
+        if away:
+            await private_server.server.start()
+        await _until_below(service, start + GIVEN_BACK)
+        check_balance(await scrape(service.http_port))
+        end = _rss(service)
+    record_property("figures", f"RSS {start / MIB:.0f}, {peak / MIB:.0f}, {end / MIB:.0f} MiB; {seen}")
+    assert sum(seen["large"].get(kind, 0) for kind in ("taken", "refused")) > 100
+    assert peak <= RSS_LIMIT
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_memory_does_not_grow_under_a_mixed_load_with_refusals(
+    database: Database, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    settings = {"points_per_s": 300_000, "buffer_bytes": 4 * MIB}
+    async with (
+        service_process(database.writer_url, tmp_path / "log", **settings) as service,
+        load(service.grpc_port, lambda: columns(5_000), in_flight=24),
+        load(service.grpc_port, lambda: columns(10), in_flight=8, keyed=False),
+        flood(service.grpc_port, slow=20, resets=2, churn=10),
+    ):
+        await _watch(service, SOAK_S / 2)
+        seen = await _watch(service, SOAK_S)
+        refused = by_label(await scrape(service.http_port), "ingestor_refused_total", "reason")
+    third = len(seen) // 3
+    growth = statistics.median(seen[-third:]) - statistics.median(seen[:third])
+    record_property("figures", f"RSS {statistics.median(seen) / MIB:.0f} MiB, {growth / MIB:+.1f} MiB; {refused}")
+    assert {"points_limit", "receive_too_slow"} & set(refused)
+    assert growth <= GROWTH
