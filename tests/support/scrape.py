@@ -6,9 +6,9 @@ from prometheus_client.parser import text_string_to_metric_families
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-async def scrape(http_port: int) -> Samples:
+async def scrape(http_port: int, host: str = "127.0.0.1") -> Samples:
     """Return every sample of one scrape by name and labels."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{http_port}/metrics") as reply:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{http_port}/metrics") as reply:
         text = await reply.text()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
