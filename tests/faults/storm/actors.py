@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 
@@ -15,10 +16,11 @@ from faults.storm.plan import Kind
 from faults.storm.schedule import Strike
 from faults.storm.servers import Server
 from faults.storm.site import Site
-from support.scrape import by_label, scrape
+from support.scrape import by_label, scrape, value_of
 
 _POLL_S = 0.05
 _AMBUSH_S = 10.0
+_DATED_S = 60.0
 _DOWN = (
     OSError,
     TimeoutError,
@@ -187,7 +189,9 @@ async def _fill_data_disk(site: Site, strike: Strike) -> int:
 async def _fill_wal_disk(site: Site, strike: Strike) -> int:
     """Strikes once the server has panicked: used segments are given up until it needs a new one."""
     disk = _disk(site.database.wal_disk)
+    log = site.database.server.log_file
     async with site.database_lock:
+        written_before = log.stat().st_size
         try:
             await asyncio.to_thread(disk.fill)
             connection = await site.database.connect()
@@ -202,16 +206,23 @@ async def _fill_wal_disk(site: Site, strike: Strike) -> int:
             await asyncio.sleep(strike.length_s)
         finally:
             disk.free()
-        panicked = b"PANIC" in await asyncio.to_thread(site.database.server.log_file.read_bytes)
+        panicked = b"PANIC" in (await asyncio.to_thread(log.read_bytes))[written_before:]
         await site.database.start()
     return int(panicked)
 
 
 async def _jump_server(site: Site, strike: Strike) -> int:
+    """Strikes once the server dates a commit by its new clock, or finds that keys are ahead of it."""
     server = _target(site, strike)
     async with server.lock:
+        refused_before = server.refused_ahead
         try:
             server.set_clock(strike.amount)
+            while (
+                server.refused_ahead == refused_before
+                and abs(await _last_commit_s(server) - time.time() - strike.amount) > _DATED_S
+            ):
+                await asyncio.sleep(_POLL_S)
             await asyncio.sleep(strike.length_s)
         finally:
             server.set_clock(0.0)
@@ -219,7 +230,13 @@ async def _jump_server(site: Site, strike: Strike) -> int:
 
 
 async def _jump_client(site: Site, strike: Strike) -> int:
-    site.clients[strike.target or 0].offset_s = strike.amount
+    client = site.clients[strike.target or 0]
+    async with client.clock_lock:
+        try:
+            client.offset_s = strike.amount
+            await asyncio.sleep(strike.length_s)
+        finally:
+            client.offset_s = 0.0
     return 1
 
 
@@ -241,6 +258,13 @@ async def _disk_full_errors(site: Site) -> float:
             samples = await scrape(server.place.http_port, server.place.host)
             total += by_label(samples, "ingestor_database_errors_total", "class").get("disk_full", 0.0)
     return total
+
+
+async def _last_commit_s(server: Server) -> float:
+    with suppress(*_SCRAPE_ERRORS):
+        samples = await scrape(server.place.http_port, server.place.host)
+        return value_of(samples, "ingestor_last_commit_timestamp_seconds")
+    return 0.0
 
 
 def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

@@ -54,12 +54,13 @@ class StormClient:
     ) -> None:
         self.number = number
         self.offset_s = 0.0
+        self.clock_lock = asyncio.Lock()
         self.requests: list[Request] = []
         self._plan = plan
         self._servers = servers
         self._progress = progress
         self._findings = findings
-        self._maker = RequestMaker(plan.seed, number, -(-plan.points // plan.clients), now_us)
+        self._maker = RequestMaker(plan.seed, number, now_us)
         self._kept: list[Request] = []
         self._calls: list[dict[bool, Any]] = []
         self._stack = AsyncExitStack()
@@ -79,14 +80,15 @@ class StormClient:
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Send everything."""
+        """Send this client's share, and on until all faults are over: some strike only where there is load."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(IN_FLIGHT):
                 tasks.create_task(self._work())
 
     async def _work(self) -> None:
-        while (request := self._maker.make()) is not None:
+        while self._maker.points * self._plan.clients < self._plan.points or not self._progress.faults_over:
             await self._progress.may_send()
+            request = self._maker.make()
             self.requests.append(request)
             request.key = mint_key(int((time.time() + self.offset_s) * 1000))
             await self._send_until_acked(request)
@@ -178,6 +180,7 @@ class StormClient:
         reason, advised_s = error_reason(error), retry_info(error)
         self._findings.refusals[f"{error.code().name} {reason}".strip()] += 1
         if reason == "IDEMPOTENCY_KEY_AHEAD":
+            self._servers[number].refused_ahead += 1
             if not self._is_ahead(request.key, self._servers[number]):
                 self._findings.violate("a key in time is taken", f"{error.details()}")
             return _LONGEST_PAUSE_S / 3

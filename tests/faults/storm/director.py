@@ -32,6 +32,7 @@ class Director:
                 self._open.add(strike)
                 tasks.create_task(self._strike(strike))
         self._site.progress.limit = 1 << 62
+        self._site.progress.faults_over = True
 
     async def _strike(self, strike: Strike) -> None:
         try:

@@ -129,40 +129,35 @@ def identity(number: int) -> tuple[str, str, dict[str, str]]:
 
 
 class RequestMaker:
-    """The requests of one client, ``points`` points in all, in an order that follows from the seed."""
+    """The requests of one client without end, in an order that follows from the seed; ``points`` are made so far."""
 
-    def __init__(self, seed: int, client: int, points: int, now_us: int) -> None:
+    def __init__(self, seed: int, client: int, now_us: int) -> None:
+        self.points = 0
         self._seed = seed
         self._client = client
-        self._left = points
         self._now_us = now_us - 3_600_000_000
-        self._next = (client + 1) << _CLIENT_SHIFT
         self._serial = 0
         self._chance = random.Random(f"requests/{seed}/{client}")
 
-    def make(self) -> Request | None:
-        """Return the next request, None after the last."""
-        if self._left <= 0:
-            return None
+    def make(self) -> Request:
+        """Return the next request."""
         chance = self._chance
         form = chance.choices(list(Form), (35, 35, 30))[0]
-        size = min(self._left, _size(form, chance))
+        size = _size(form, chance)
         late, negative = _invalid(size, chance) if form is not Form.LOG_METRIC else ((), ())
         day = chance.randrange(3)
-        offset = self._next - ((self._client + 1) << _CLIENT_SHIFT)
         request = Request(
             client=self._client,
             form=form,
-            first=self._next,
+            first=((self._client + 1) << _CLIENT_SHIFT) + self.points,
             size=size,
-            base_us=self._now_us - day * _DAY_US + offset,
+            base_us=self._now_us - day * _DAY_US + self.points,
             first_series=chance.randrange(SERIES),
             late=late,
             negative=negative,
             chance=random.Random(f"fate/{self._seed}/{self._client}/{self._serial}"),
         )
-        self._next += size
-        self._left -= size
+        self.points += size
         self._serial += 1
         return request
 

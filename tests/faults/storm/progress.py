@@ -13,7 +13,7 @@ class Progress:
     def __init__(self) -> None:
         self.acked = 0
         self.limit = 0
-        self.clients_done = False
+        self.faults_over = False
         self._started_at = asyncio.get_running_loop().time()
 
     @property
@@ -22,8 +22,8 @@ class Progress:
         return asyncio.get_running_loop().time() - self._started_at
 
     async def until(self, acked: int, elapsed_s: float) -> None:
-        """Wait until so many points are acked, or none will be any more, and so much time has passed."""
-        while (self.acked < acked and not self.clients_done) or self.elapsed_s < elapsed_s:
+        """Wait until so many points are acked and so much time has passed."""
+        while self.acked < acked or self.elapsed_s < elapsed_s:
             await asyncio.sleep(_POLL_S)
 
     async def may_send(self) -> None:

@@ -25,6 +25,7 @@ _LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.DATA_DISK_FULL: (1.0, 3.0),
     Kind.WAL_DISK_FULL: (0.5, 2.0),
     Kind.SERVER_CLOCK: (2.0, 5.0),
+    Kind.CLIENT_CLOCK: (1.0, 4.0),
 }
 
 

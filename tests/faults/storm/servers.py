@@ -27,6 +27,7 @@ class Server:
         self.number = number
         self.place = place
         self.lock = asyncio.Lock()
+        self.refused_ahead = 0
         self.log = log
         self._clock = clock
         self._offsets_s = [0.0, 0.0]

@@ -1,14 +1,12 @@
 """One storm from beginning to end: build the site, let load and faults go, stop everything, judge."""
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_hex
 
 from faults.storm.clients import StormClient
 from faults.storm.clocks import FakeClock, find_faketime
@@ -17,6 +15,7 @@ from faults.storm.director import Director
 from faults.storm.disks import may_mount
 from faults.storm.findings import Findings
 from faults.storm.judge import judge
+from faults.storm.leftovers import new_token, remove_leftovers
 from faults.storm.links import Links, loopback_links, may_make_namespaces, namespace_links
 from faults.storm.plan import NEEDS_CLOCKS, NEEDS_DISKS, Plan
 from faults.storm.progress import Progress
@@ -37,7 +36,8 @@ _REFUSE_NEGATIVE = "ALTER TABLE analytics.samples ADD CONSTRAINT storm_positive 
 
 async def run_storm(plan: Plan, cache: Path, say: Say, *, prepared: Path | None = None, sabotage: str = "") -> Report:
     """Run a storm and return what was found; ``sabotage`` names a way to break the servers on purpose."""
-    token = f"{os.getpid():x}{token_hex(1)}"
+    token = new_token()
+    await remove_leftovers(cache / "instances")
     async with AsyncExitStack() as stack:
         plan, library, choices = await _choose(plan, cache)
         strikes = make_schedule(plan)
@@ -119,25 +119,37 @@ async def _site(
 async def _blow(site: Site, director: Director) -> None:
     """Let clients and faults go until every fault is mended and every request is acked, or should be."""
     watchers = [asyncio.create_task(watch(server, site.findings)) for server in site.servers]
-    load = [asyncio.create_task(client.run()) for client in site.clients]
-    finished = asyncio.gather(*load)
-    finished.add_done_callback(lambda _: setattr(site.progress, "clients_done", True))
+    load, faults = asyncio.create_task(_send(site)), asyncio.create_task(director.run())
     try:
-        await director.run()
-        for server in site.servers:
-            if not server.runs:
-                site.findings.violate("no server ends by itself", f"server {server.number}, see {server.log}")
-        done, _ = await asyncio.wait([finished], timeout=CALM_S)
-        if not done:
-            left = sum(not request.acked for client in site.clients for request in client.requests)
-            site.findings.violate("every request is acked once all is mended", f"{left} are not after {CALM_S:.0f} s")
-        else:
-            await finished
+        done, _ = await asyncio.wait([load, faults], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        await faults
+        await _judge_calm(site, load)
     finally:
-        for task in (*load, *watchers):
+        for task in (load, faults, *watchers):
             task.cancel()
-        await asyncio.gather(*load, *watchers, return_exceptions=True)
+        await asyncio.gather(load, faults, *watchers, return_exceptions=True)
     _judge_memory(site.findings)
+
+
+async def _send(site: Site) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for client in site.clients:
+            tasks.create_task(client.run())
+
+
+async def _judge_calm(site: Site, load: asyncio.Task[None]) -> None:
+    """Wait for every request now that all is mended: servers live, and everybody is served."""
+    for server in site.servers:
+        if not server.runs:
+            site.findings.violate("no server ends by itself", f"server {server.number}, see {server.log}")
+    await asyncio.wait([load], timeout=CALM_S)
+    if load.done():
+        load.result()
+        return
+    left = sum(not request.acked for client in site.clients for request in client.requests)
+    site.findings.violate("every request is acked once all is mended", f"{left} are not after {CALM_S:.0f} s")
 
 
 def _judge_memory(findings: Findings) -> None:
