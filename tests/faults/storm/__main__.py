@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +41,17 @@ def main(
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         cache = default_cache(os.environ.get("XDG_CACHE_HOME"))
-        return await run_storm(plan, cache, typer.echo, sabotage=sabotage)
+        return await run_storm(plan, cache, logs, typer.echo, sabotage=sabotage)
 
-    report = asyncio.run(run())
+    logs = Path(tempfile.mkdtemp(prefix="storm-"))
+    report = None
+    try:
+        report = asyncio.run(run())
+    finally:
+        if report is not None and report.passed:
+            shutil.rmtree(logs)
+        else:
+            typer.echo(f"the servers' logs are in {logs}")
     for line in report.lines():
         typer.echo(line)
     if json_file is not None:

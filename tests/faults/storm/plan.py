@@ -56,7 +56,7 @@ SHORT_COUNTS: Mapping[Kind, int] = {
     Kind.DATABASE_STALLED: 1,
     Kind.CLIENT_CLOCK: 2,
 }
-MINUTES_OF_DEFAULT_COUNTS = 4.0
+MINUTES_OF_DEFAULT_COUNTS = 2.0
 """About what a storm with ``DEFAULT_COUNTS`` takes; longer ones have as many more faults."""
 
 
@@ -64,7 +64,8 @@ MINUTES_OF_DEFAULT_COUNTS = 4.0
 class Plan:
     """One storm; everything in it that is left to chance follows from ``seed``.
 
-    ``lost_share`` of the replies are thrown away, half of them after COMMIT. ``minutes`` is the least duration.
+    ``lost_share`` of the requests lose a reply, half of them after COMMIT: a little less of all replies, which come to
+    10 %. ``minutes`` is the least duration.
     """
 
     seed: int
@@ -72,7 +73,7 @@ class Plan:
     counts: Mapping[Kind, int] = field(default_factory=lambda: DEFAULT_COUNTS)
     servers: int = 3
     clients: int = 8
-    lost_share: float = 0.10
+    lost_share: float = 0.12
     minutes: float = 0.0
     namespaces: bool = True
     disks: bool = True
@@ -84,10 +85,10 @@ class Plan:
 
 
 def default_plan(seed: int, points: int = 600_000, minutes: float = 0.0) -> Plan:
-    """Return every kind of fault; with ``minutes``, as many more faults and points as that time takes."""
+    """Return every kind of fault; with ``minutes``, as many more as that time takes, with half as many more points."""
     factor = max(1.0, minutes / MINUTES_OF_DEFAULT_COUNTS)
     counts = {kind: round(count * factor) for kind, count in DEFAULT_COUNTS.items()}
-    return Plan(seed, round(points * factor), counts, minutes=minutes)
+    return Plan(seed, round(points * (1 + factor) / 2), counts, minutes=minutes)
 
 
 def short_plan(seed: int, points: int = 40_000) -> Plan:

@@ -1,7 +1,6 @@
 """One storm from beginning to end: build the site, let load and faults go, stop everything, judge."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -34,8 +33,13 @@ MAX_GROWTH_BYTES = 32 * MIB
 _REFUSE_NEGATIVE = "ALTER TABLE analytics.samples ADD CONSTRAINT storm_positive CHECK (value >= 0)"
 
 
-async def run_storm(plan: Plan, cache: Path, say: Say, *, prepared: Path | None = None, sabotage: str = "") -> Report:
-    """Run a storm and return what was found; ``sabotage`` names a way to break the servers on purpose."""
+async def run_storm(
+    plan: Plan, cache: Path, logs: Path, say: Say, *, prepared: Path | None = None, sabotage: str = ""
+) -> Report:
+    """Run a storm and return what was found; ``sabotage`` names a way to break the servers on purpose.
+
+    ``logs`` is a folder for the servers' logs.
+    """
     token = new_token()
     await remove_leftovers(cache / "instances")
     async with AsyncExitStack() as stack:
@@ -44,7 +48,6 @@ async def run_storm(plan: Plan, cache: Path, say: Say, *, prepared: Path | None 
         for line in (*(f"{name}: {text}" for name, text in choices.items()), *map(str, strikes)):
             say(line)
         say(f"seed {plan.seed}, schedule {fingerprint(strikes)}, {plan.points:,} points")
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storm-")))
         database = await stack.enter_async_context(
             storm_database(cache, token, plan.points, disks=plan.disks, prepared=prepared)
         )
