@@ -29,7 +29,7 @@ test: .venv/.made ## Run every test that needs no cluster
 	$(BIN)/pytest -m alone
 
 faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
-	cd tests && ../$(BIN)/python -u -m faults.storm $(FAULTS)
+	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
 
 lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
 	$(BIN)/ruff format --check $(SOURCES)

@@ -15,6 +15,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from faults.storm.plan import default_plan, short_plan
 from faults.storm.report import Report
+from faults.storm.sabotage import WRITERS
 from faults.storm.storm import run_storm
 from ingestor.local import default_cache
 
@@ -33,6 +34,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as well.")] = None,
 ) -> None:
     """Prove that every acked point is stored exactly once, whatever fails."""
+    if sabotage not in ("", *WRITERS):
+        raise typer.BadParameter(f"one of {', '.join(WRITERS)}", param_hint="--sabotage")
     seed = int.from_bytes(os.urandom(3), "big") if seed is None else seed
     plan = short_plan(seed) if short else default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
 

@@ -150,5 +150,5 @@ async def _check_ledger(
     rejected = sum(rejected for _, rejected in ledger.values())
     findings.counts["points rejected"] = rejected
     findings.counts["rejects kept"] = kept
-    if kept > rejected:
+    if kept != rejected:  # far fewer than the hundred a second from which on they are sampled
         findings.violate("a reject is kept once", f"{kept:,} kept, {rejected:,} rejected")
