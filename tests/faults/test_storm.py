@@ -115,6 +115,13 @@ def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> Non
     assert fingerprint(first) == fingerprint(again) != fingerprint(other)
 
 
+def test_a_long_storm_spares_one_server_so_that_growing_memory_shows() -> None:
+    strikes = make_schedule(default_plan(SEED, minutes=60))
+    ended = {strike.target for strike in strikes if strike.kind in (Kind.SERVER_KILLED, Kind.SERVER_TERMINATED)}
+    assert ended == {0, 1}
+    assert 59 * 60 < strikes[-1].at_s <= 60 * 60
+
+
 def test_the_default_storm_has_what_the_contract_is_to_survive() -> None:
     plan = default_plan(SEED)
     strikes = make_schedule(plan)
