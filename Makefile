@@ -8,7 +8,7 @@ IMAGE ?= analytics-ingestor:0.1.0
 IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test compose-test e2e faults lint format proto proto-release crd docs lock bench image ci clean
+.PHONY: help run test faults compose-test e2e lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ run: .venv/.made ## Run the whole thing here: TimescaleDB, schema, server, real 
 test: .venv/.made ## Run every test that needs no cluster
 	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
 	$(BIN)/pytest -m alone
+
+faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
+	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
 
 lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
 	$(BIN)/ruff format --check $(SOURCES)
@@ -65,9 +68,6 @@ image: ## Build the container image with docker, podman or buildah, the first th
 	    exec $$tool build $(IMAGE_OPTIONS) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .; \
 	  fi; \
 	done; echo "Neither docker nor podman nor buildah answers: install one, or start it"; exit 1
-
-faults: .venv/.made ## Strike servers and database by a schedule, compare acked with stored; FAULTS="--seed 7", "--long": an hour
-	cd tests && ../$(BIN)/python -m faults.storm $(FAULTS)
 
 compose-test: .venv/.made ## Bring docker-compose.yaml up with podman-compose and prove that points are stored
 	$(BIN)/pytest -m compose tests/compose

@@ -31,7 +31,6 @@ from ingestor.pipeline.series_cache import SeriesCache
 from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.validate import Limits
 from ingestor.points import Ack
-from ingestor.storage.contract import Writer
 from ingestor.storage.flush import FlushSettings
 from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
@@ -190,7 +189,7 @@ class Runtime:
     def _pod(self) -> str:
         return self._settings.pod_name or platform.node()
 
-    def _writers(self, tracer: Tracer | None) -> list[Writer]:
+    def _writers(self, tracer: Tracer | None) -> list[PostgresWriter]:
         settings = self._settings
         flush = FlushSettings(
             pod=self._pod,

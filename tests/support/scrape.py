@@ -6,14 +6,10 @@ from prometheus_client.parser import text_string_to_metric_families
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-async def scrape(http_port: int) -> Samples:
+async def scrape(http_port: int, host: str = "127.0.0.1") -> Samples:
     """Return every sample of one scrape by name and labels."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{http_port}/metrics") as reply:
-        return read_samples(await reply.text())
-
-
-def read_samples(text: str) -> Samples:
-    """Return every sample of a scrape's text."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{http_port}/metrics") as reply:
+        text = await reply.text()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -31,14 +27,8 @@ def by_label(samples: Samples, name: str, label: str) -> dict[str, float]:
     return {dict(labels)[label]: value for (one, labels), value in samples.items() if one == name and value}
 
 
-def balance_of(samples: Samples) -> tuple[float, float]:
-    """Return the points received and those accounted for."""
-    outcomes = by_label(samples, "ingestor_points_total", "outcome")
-    received = value_of(samples, "ingestor_points_received_total")
-    return received, sum(outcomes.values()) + value_of(samples, "ingestor_points_held")
-
-
 def check_balance(samples: Samples) -> None:
     """Assert that every point received is accounted for."""
-    received, accounted = balance_of(samples)
-    assert received == accounted, by_label(samples, "ingestor_points_total", "outcome")
+    outcomes = by_label(samples, "ingestor_points_total", "outcome")
+    received = value_of(samples, "ingestor_points_received_total")
+    assert received == sum(outcomes.values()) + value_of(samples, "ingestor_points_held"), outcomes

@@ -10,6 +10,7 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.keys import mint_key
 from support.database import Database
+from support.eventually import eventually
 from support.points import columns, count_samples, fetch_value, key_bytes, rows
 from support.proxy import CommitProxy
 from support.service import client_of, error_reason, running_service, service_process
@@ -69,6 +70,25 @@ async def test_a_commit_of_unknown_outcome_is_found_out_and_stored_once(
         assert proxy.broken == 1
     assert reply.accepted_points == 1_000
     assert not reply.duplicate
+    assert await count_samples(database.admin_url) == 1_001
+
+
+async def test_a_lost_commit_beside_a_twin_on_another_server_is_stored_once(database: Database) -> None:
+    request = columns(1_000, key=key_bytes())
+    async with (
+        CommitProxy(database.writer_url) as proxy,
+        running_service(proxy.url) as one,
+        running_service(database.writer_url) as other,
+    ):
+        await one.client.write(columns(1))
+        proxy.break_next_commit(let_through=False)
+        lost = asyncio.create_task(one.client.write(request))
+        await eventually(lambda: proxy.broken == 1)
+        replies = [await other.client.write(request), await lost]
+        again = [await service.client.write(request) for service in (one, other)]
+    assert [reply.accepted_points for reply in (*replies, *again)] == [1_000] * 4
+    assert not replies[0].duplicate  # nor is the other reply one: its server can't tell the twin's row from its own
+    assert [reply.duplicate for reply in again] == [True, True]
     assert await count_samples(database.admin_url) == 1_001
 
 

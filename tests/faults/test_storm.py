@@ -1,0 +1,136 @@
+"""A storm of faults loses and doubles nothing; with servers that break the contract it finds what they break."""
+
+import os
+import time
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from analytics.v1 import ingestor_pb2 as pb
+from faults.storm.findings import Findings
+from faults.storm.judge import Verdict, judge
+from faults.storm.plan import SHORT_COUNTS, Kind, Plan, default_plan, short_plan
+from faults.storm.points import Request, RequestMaker
+from faults.storm.report import Report
+from faults.storm.schedule import fingerprint, make_schedule
+from faults.storm.storm import run_storm
+from ingestor.keys import mint_key
+from ingestor.local import default_cache
+from support.database import Database
+from support.service import running_service
+
+SEED = 7
+SABOTAGE_COUNTS = {Kind.BACKENDS: 2, Kind.BEFORE_COMMIT: 4, Kind.COMMIT_ANSWER: 2, Kind.SERVER_KILLED: 1}
+
+
+async def _storm(plan: Plan, prepared_cluster: Path, logs: Path, sabotage: str = "") -> Report:
+    cache = default_cache(os.environ.get("XDG_CACHE_HOME"))
+    return await run_storm(plan, cache, logs, print, prepared=prepared_cluster, sabotage=sabotage)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, tmp_path: Path) -> None:
+    report = await _storm(short_plan(SEED), prepared_cluster, tmp_path)
+    assert report.passed, "\n".join(report.lines())
+    assert report.verdict.acked >= 39_000
+    assert report.findings.counts["OK replies thrown away"] > 0
+    assert report.findings.counts["requests cut off before a reply"] > 0
+    assert report.findings.counts["duplicates recognised"] > 0
+    assert all(report.findings.struck[kind] >= count for kind, count in SHORT_COUNTS.items())
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: Path, tmp_path: Path) -> None:
+    report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ledger")
+    assert report.verdict.doubled > 0
+    assert not report.passed
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_a_storm_finds_losses_where_acks_come_before_commit(prepared_cluster: Path, tmp_path: Path) -> None:
+    report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ack")
+    assert report.verdict.lost > 0
+    assert not report.passed
+
+
+async def test_the_judge_finds_each_kind_of_wrong_row(database: Database) -> None:
+    requests = await _stored_requests(database)
+    points = sum(request.accepted for request in requests)
+    assert await _judge(database, requests) == Verdict(acked=points, stored=points)
+    for change in (
+        "DELETE FROM analytics.samples WHERE value = (SELECT min(value) FROM analytics.samples)",
+        "INSERT INTO analytics.samples SELECT * FROM analytics.samples ORDER BY value LIMIT 2",
+        "INSERT INTO analytics.samples SELECT time, series_id, 0.5 FROM analytics.samples LIMIT 1",
+        "UPDATE analytics.samples SET time = time + interval '1 microsecond'"
+        " WHERE value = (SELECT max(value) FROM analytics.samples)",
+    ):
+        await _execute(database, change)
+    verdict = await _judge(database, requests)
+    torn = requests[0].accepted - 1 + requests[-1].accepted - 1
+    assert verdict == Verdict(acked=points, stored=points + 2, lost=2, doubled=2, foreign=2, torn=torn)
+
+
+async def _stored_requests(database: Database) -> list[Request]:
+    """Store a few requests of which every point is valid, and return them."""
+    maker = RequestMaker(SEED, 0, time.time_ns() // 1000)
+    made = [request for request in (maker.make() for _ in range(40)) if not request.rejected and request.size > 3]
+    async with running_service(database.writer_url) as service:
+        for request in made:
+            message = request.message()
+            assert isinstance(message, pb.WriteRequest)
+            request.key = mint_key()
+            message.idempotency_key = request.key.bytes
+            await service.client.write(message)
+            request.acked = True
+    return made
+
+
+async def _judge(database: Database, requests: list[Request]) -> Verdict:
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        return await judge(connection, requests, Findings())
+    finally:
+        await connection.close()
+
+
+async def _execute(database: Database, statement: str) -> None:
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _sabotage_plan() -> Plan:
+    return Plan(SEED, 15_000, SABOTAGE_COUNTS, servers=2, namespaces=False, disks=False, clocks=False)
+
+
+def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> None:
+    first, again, other = (make_schedule(default_plan(seed)) for seed in (7, 7, 8))
+    assert first == again
+    assert fingerprint(first) == fingerprint(again) != fingerprint(other)
+
+
+def test_a_long_storm_spares_one_server_so_that_growing_memory_shows() -> None:
+    strikes = make_schedule(default_plan(SEED, minutes=60))
+    ended = {strike.target for strike in strikes if strike.kind in (Kind.SERVER_KILLED, Kind.SERVER_TERMINATED)}
+    assert ended == {0, 1}
+    assert 59 * 60 < strikes[-1].at_s <= 60 * 60
+
+
+def test_the_default_storm_has_what_the_contract_is_to_survive() -> None:
+    plan = default_plan(SEED)
+    strikes = make_schedule(plan)
+    terminated = sum(strike.amount for strike in strikes if strike.kind is Kind.BACKENDS)
+    terminated += plan.counts[Kind.BEFORE_COMMIT] + plan.counts[Kind.DURING_COMMIT]
+    assert plan.points >= 500_000
+    assert (plan.servers, plan.clients, plan.lost_share) == (3, 8, 0.12)
+    assert terminated >= 100
+    assert plan.counts[Kind.SERVER_KILLED] >= 10
+    assert plan.counts[Kind.DATABASE_KILLED] == 2
+    assert plan.counts[Kind.DATABASE_STALLED] >= 2
+    assert {strike.kind for strike in strikes} == set(Kind)
