@@ -17,6 +17,7 @@ from pathlib import Path
 
 from support.points import columns
 from support.raw_http2 import RawConnection, grpc_message, raw_connection
+from support.wire import text_field
 
 TRICKLE_S = 0.5
 AGAIN_S = 0.5
@@ -102,8 +103,16 @@ async def _headers(connection: RawConnection, seen: Seen) -> None:
 
 
 async def _large(connection: RawConnection, seen: Seen) -> None:
-    """Keep as many calls as are allowed sending the largest messages as fast as they are taken."""
-    message = memoryview(_largest())
+    """Keep as many calls as are allowed sending the largest messages, full of points."""
+    await _send_all(connection, seen, memoryview(_full()))
+
+
+async def _padded(connection: RawConnection, seen: Seen) -> None:
+    """Send such messages with few points, so that no full buffer holds them off."""
+    await _send_all(connection, seen, memoryview(_with_padding()))
+
+
+async def _send_all(connection: RawConnection, seen: Seen, message: memoryview) -> None:
 
     async def call() -> None:
         while not connection.closed.is_set() and connection.goaway is None:
@@ -118,8 +127,13 @@ async def _large(connection: RawConnection, seen: Seen) -> None:
 
 
 @functools.cache
-def _largest() -> bytes:
+def _full() -> bytes:
     return grpc_message(columns(200_000).SerializeToString())
+
+
+@functools.cache
+def _with_padding() -> bytes:
+    return grpc_message(columns(10).SerializeToString() + text_field(9, bytes(4_190_000)))
 
 
 KINDS: dict[str, Callable[[RawConnection, Seen], Awaitable[None]]] = {
@@ -132,6 +146,7 @@ KINDS: dict[str, Callable[[RawConnection, Seen], Awaitable[None]]] = {
     "churn": _churn,
     "headers": _headers,
     "large": _large,
+    "padded": _padded,
 }
 
 
@@ -201,4 +216,5 @@ async def flood(port: int, **wanted: int) -> AsyncIterator[dict[str, dict[str, i
 
 
 if __name__ == "__main__":
+    os.nice(19)  # such clients run elsewhere: here they take what cores the server and the honest ones leave
     asyncio.run(_run(int(sys.argv[1]), {kind: int(count) for kind, count in (a.split("=") for a in sys.argv[2:])}))
