@@ -59,8 +59,8 @@ lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyp
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 -o requirements.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
-bench: .venv/.made ## First figures: columns, rows and single calls against the physical limit
-	$(BIN)/ingestor bench
+bench: .venv/.made ## Measure the whole ladder (6 minutes) and write docs/benchmarks.md
+	$(BIN)/ingestor bench --report docs/benchmarks.md
 
 image: ## Build the container image with docker, podman or buildah, the first that answers
 	@for tool in docker podman buildah; do \

@@ -1,4 +1,4 @@
-"""Messages and metadata that libFuzzer makes up, at a real server: OK or the client's fault, and never a fault of ours."""
+"""Messages and metadata that libFuzzer makes up, at a real server: OK or the client's fault, never a fault of ours."""
 
 import asyncio
 import os
@@ -35,13 +35,13 @@ class Target:
     def send(self, data: bytes) -> None:
         """Take the first byte for method and metadata, the others for the message."""
         choice = data[0] if data else 0
-        metadata = []
+        metadata: list[tuple[str, str | bytes]] = []
         if choice & 2:
             metadata.append(("x-idempotency-key", data[1:37].hex()[: choice >> 2]))
         if choice & 4:
             metadata.append(("x-ack", "buffered" if choice & 8 else data[1:9].hex()))
         try:
-            self._calls[choice & 1](data[1:], timeout=CALL_TIMEOUT_S, metadata=metadata)
+            self._calls[choice & 1](data[1:], timeout=CALL_TIMEOUT_S, metadata=tuple(metadata))
             code = grpc.StatusCode.OK
         except grpc.RpcError as error:
             code = error.code()
@@ -54,9 +54,10 @@ async def _fuzz() -> None:
     database_server = await start_database_server(default_cache(os.environ.get("XDG_CACHE_HOME")))
     try:
         with tempfile.TemporaryDirectory() as folder:
-            async with database_server.clone() as database, service_process(
-                database.writer_url, Path(folder) / "log"
-            ) as service:
+            async with (
+                database_server.clone() as database,
+                service_process(database.writer_url, Path(folder) / "log") as service,
+            ):
                 target = Target(service.grpc_port)
                 atheris.Setup([*sys.argv, "-rss_limit_mb=0", str(write_corpus("server"))], target.send)
                 await asyncio.to_thread(_run_until_done)

@@ -17,7 +17,8 @@ database together on one machine that others use too. Read the ratios; points pe
 The limit of columns and rows is **L1**: asyncpg replaying the same rows, encoded and sorted beforehand, with binary
 COPY in transactions of the server's mean flush over the same two connections into the same hypertable. The ratio is to
 L1 beside a parked process that burns the share of a core which the load client took. The limit of single calls is an
-empty `grpc.aio` server on the same event loop with the same client. Answers are `committed`, with ledger and durability
+empty `grpc.aio` server on the same event loop with the same client; that of traced paths the same path through a server
+without tracing. Answers are `committed`, with ledger and durability
 on, where nothing else is said; in every run the points acked were counted in the table.
 
 Data: random walks with two labels, 10,000 series where nothing else is said, 10 s apart, seed 1; requests are encoded

@@ -7,6 +7,8 @@ from ingestor.bench.cpu import CpuSeconds
 from ingestor.bench.data import Shape
 from ingestor.schema.spec import IndexName
 
+NO_CPU = CpuSeconds(0.0, 0.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:

@@ -136,3 +136,11 @@ async def module(name: str, *arguments: str) -> AsyncIterator[asyncio.subprocess
         process.stdin.close()
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             await process.wait()
+
+
+@asynccontextmanager
+async def listening(name: str) -> AsyncIterator[int]:
+    """Run a module of this package that prints its port first, and give that port."""
+    async with module(name) as process:
+        assert process.stdout is not None
+        yield int(await process.stdout.readline())
