@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app operator tests
 TEST_PROCESSES ?= 4
+FUZZ_S ?= 600
 # What the image is called; docker-compose.yaml and the chart use the same version.
 IMAGE ?= analytics-ingestor:0.1.0
 IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults compose-test e2e lint format proto proto-release crd docs lock bench image ci clean
+.PHONY: help run test faults fuzz compose-test e2e lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,11 @@ test: .venv/.made ## Run every test that needs no cluster
 
 faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
 	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
+
+fuzz: .venv/.made ## Fuzz decoder, property tests and a server, FUZZ_S seconds each (600)
+	@for target in decoder structured server; do \
+	  echo "fuzz $$target"; (cd tests && ../$(BIN)/python -m fuzz.$$target -max_total_time=$(FUZZ_S)) || exit 1; \
+	done
 
 lint: .venv/.made ## Format check, lint, types, import layers, protobuf rules
 	$(BIN)/ruff format --check $(SOURCES)
