@@ -1,6 +1,7 @@
-"""A gRPC server that answers ``LogMetric`` at once and does nothing else: what single calls cost at the least.
+"""A gRPC server that answers at once and does nothing: what single calls cost at the least, and where spans may go.
 
-``python -m ingestor.bench.empty_server`` prints its port and runs until its standard input ends.
+``python -m ingestor.bench.empty_server`` prints its port and runs until its standard input ends. It takes
+``LogMetric``, and OTLP's ``Export`` of traces.
 """
 
 import asyncio
@@ -12,17 +13,23 @@ import uvloop
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.api.analytics import SERVICE
 
-_REPLY = pb.LogMetricsResponse(success=True).SerializeToString()
+_COLLECTOR = "opentelemetry.proto.collector.trace.v1.TraceService"
+_LOGGED = pb.LogMetricsResponse(success=True).SerializeToString()
 
 
 async def _log_metric(_request: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
-    return _REPLY
+    return _LOGGED
+
+
+async def _export(_request: bytes, _context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    return b""  # an empty ExportTraceServiceResponse: all are taken
 
 
 async def _serve() -> None:
     server = grpc.aio.server()
-    methods = {"LogMetric": grpc.unary_unary_rpc_method_handler(_log_metric)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+    for service, name, handler in ((SERVICE, "LogMetric", _log_metric), (_COLLECTOR, "Export", _export)):
+        methods = {name: grpc.unary_unary_rpc_method_handler(handler)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     sys.stdout.write(f"{port}\n")
