@@ -28,7 +28,7 @@ def draw_plots(results: Results, folder: Path) -> None:
 def _draw_ratios(rungs: Sequence[Rung], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 0.5 * len(rungs) + 1.2), layout="constrained")
+    figure = Figure(figsize=(11, 0.5 * len(rungs) + 1.2), layout="constrained")
     axes = figure.subplots()
     names = [rung.name for rung in rungs]
     axes.barh(names, [rung.ratio for rung in rungs], color=_BAR, height=0.6)
@@ -39,7 +39,7 @@ def _draw_ratios(rungs: Sequence[Rung], path: Path) -> None:
             if value:
                 axes.plot([value, value], [position - 0.42, position + 0.42], color=colour, linewidth=2)
     axes.axvline(1.0, color="grey", linewidth=0.8)
-    axes.set_xlabel("ratio to the limit; ticks: single pairs, red: must, green: goal")
+    figure.supxlabel("ratio to the limit; ticks: single pairs, red: must, green: goal", fontsize="medium")
     axes.invert_yaxis()
     figure.savefig(path, dpi=110)
 
@@ -47,7 +47,7 @@ def _draw_ratios(rungs: Sequence[Rung], path: Path) -> None:
 def _draw_profile(rungs: Sequence[Rung], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 0.5 * len(rungs) + 1.4), layout="constrained")
+    figure = Figure(figsize=(11, 0.5 * len(rungs) + 1.4), layout="constrained")
     axes = figure.subplots()
     names = [rung.name for rung in rungs]
     left = [0.0] * len(rungs)
