@@ -63,9 +63,6 @@ def _decode(
     context: tuple[int, SeriesCache, Faults],
 ) -> DecodedColumns:
     number, cache, faults = context
-    if not len(index) == len(times_ns) == len(values):
-        lengths = f"series_index {len(index)}, time_unix_nano {len(times_ns)}, value {len(values)}"
-        raise _malformed(f"columns[{number}]", "lengths_differ", f"columns must have equal lengths, got {lengths}")
     known = [cache.get(raw) for raw in series]
     slots_of_series = np.array(
         [
@@ -74,6 +71,9 @@ def _decode(
         ],
         np.int32,
     )
+    if not len(index) == len(times_ns) == len(values):
+        lengths = f"series_index {len(index)}, time_unix_nano {len(times_ns)}, value {len(values)}"
+        raise _malformed(f"columns[{number}]", "lengths_differ", f"columns must have equal lengths, got {lengths}")
     return DecodedColumns(_lay_out(number, slots_of_series, index, times_ns, values, faults), slots_of_series)
 
 

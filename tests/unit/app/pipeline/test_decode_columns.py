@@ -98,6 +98,11 @@ def test_rejected_points_of_columns_are_named_by_the_series_or_the_entry_at_faul
     ]
 
 
+def test_a_malformed_series_is_told_before_columns_that_differ_in_length() -> None:
+    columns_ = text_field(1, b"\x0a\xff") + text_field(2, bytes(4))
+    assert check_against_naive_reading(new_decoder(), text_field(4, columns_)).refusal == "malformed"
+
+
 def test_an_entry_that_is_cut_in_two_packed_pieces_is_malformed() -> None:
     halves = text_field(2, bytes(3)) + text_field(2, bytes(1))
     columns_ = text_field(1, text_field(1, "s") + text_field(2, "m")) + halves
