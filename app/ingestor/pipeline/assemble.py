@@ -101,7 +101,10 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
         _join([block.values for block in blocks], np.float64),
     )
     times_us = _times_us(sent.times_ns, now_us)
-    slots = _check_times(sent.slots, times_us, limits, now_us, faults)
+    first_us, last_us = _extremes(times_us)
+    slots = sent.slots
+    if first_us < now_us - limits.behind_us or last_us > now_us + limits.ahead_us:
+        slots = _check_times(slots, times_us, limits, now_us, faults)
     values = sent.values
     rejected: dict[str, int] = {}
     rejects: tuple[Reject, ...] = ()
@@ -113,7 +116,7 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
             raise InvalidRequestError([Violation(r.field, r.reason, r.message) for r in rejects], rejected)
         valid = slots >= 0
         slots, times_us, values = slots[valid], times_us[valid], values[valid]
-    first_us, last_us = _extremes(times_us)
+        first_us, last_us = _extremes(times_us)
     points = Points(table, slots, times_us, values, first_us, last_us)
     return Decoded(points, rejected, rejects, sent.digest())
 
@@ -157,9 +160,6 @@ def _times_us(times_ns: NDArray[np.int64], now_us: int) -> TimeColumn:
 
 def _check_times(slots: SlotColumn, times_us: TimeColumn, limits: Limits, now_us: int, faults: Faults) -> SlotColumn:
     """Return ``slots`` with a fault's code where the time is outside the window."""
-    first_us, last_us = _extremes(times_us)
-    if first_us >= now_us - limits.behind_us and last_us <= now_us + limits.ahead_us:
-        return slots
     behind = times_us < now_us - limits.behind_us
     ahead = times_us > now_us + limits.ahead_us
     checked = slots

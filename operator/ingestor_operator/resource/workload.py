@@ -45,7 +45,7 @@ class Resources(ResourceModel):
     )
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(
         default_factory=_default_limits,
-        description="What a pod may use at most. With the default limits a pod was seen at 400Mi, whatever 64"
+        description="What a pod may use at most. With the default limits a pod was seen at 525Mi, whatever 64"
         " connections sent; 64Ki for each further call that waits, and larger buffers and caches, come on top.",
     )
 

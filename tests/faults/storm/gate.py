@@ -5,8 +5,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
-from types import TracebackType
-from urllib.parse import urlsplit, urlunsplit
+
+from support.relay import Relay, Stream
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 _COMMIT_DONE = b"C\x00\x00\x00\x0bCOMMIT\x00"
@@ -50,55 +50,22 @@ class Ambush:
         return True
 
 
-class Gate:
+class Gate(Relay):
     """Passes bytes between one server and the database, listens on ``host``; ``pass_bytes`` cleared: nothing passes."""
 
     def __init__(self, url: str, host: str) -> None:
-        self._target = urlsplit(url)
-        self._host = host
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        super().__init__(url, host)
         self.pass_bytes = asyncio.Event()
         self.pass_bytes.set()
         self.ambushes: list[Ambush] = []
-        self.url = ""
 
-    async def __aenter__(self) -> "Gate":
-        self._server = await asyncio.start_server(self._serve, self._host, 0)
-        port = self._server.sockets[0].getsockname()[1]
-        credentials = self._target.netloc.rpartition("@")[0]
-        self.url = urlunsplit(self._target._replace(netloc=f"{credentials}@{self._host}:{port}"))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            upstream = await asyncio.open_connection(self._target.hostname, self._target.port)
-        except OSError:
-            writer.transport.abort()
-            self._tasks.discard(task)
-            return
-        passage = _Passage(self, upstream[1], writer)
-        try:
-            with suppress(ExceptionGroup):  # either side ended: so does the other
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(passage.to_database(reader))
-                    both.create_task(passage.to_server(upstream[0]))
-        finally:
-            writer.transport.abort()
-            upstream[1].transport.abort()
-            self._tasks.discard(task)
+    async def connect(self, caller: Stream, database: Stream) -> None:
+        """Pass bytes both ways until either side ends or an ambush cuts them off."""
+        passage = _Passage(self, database.writer, caller.writer)
+        with suppress(ExceptionGroup):  # either side ended: so does the other
+            async with asyncio.TaskGroup() as both:
+                both.create_task(passage.to_database(caller.reader))
+                both.create_task(passage.to_server(database.reader))
 
 
 class _Passage:

@@ -10,7 +10,7 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database, PrivateServer
 from support.points import columns
-from support.raw_http2 import grpc_message, raw_connection
+from support.raw_http2 import RawConnection, grpc_message, raw_connection
 from support.scrape import Samples, check_balance, scrape, value_of
 from support.service import Service, error_reason, retry_info, running_service
 from support.wire import text_field
@@ -48,46 +48,51 @@ async def _too_large(service: Service) -> object:
     return await service.client.write(text_field(9, bytes(5 * MIB)))
 
 
+async def _begin(connection: RawConnection, *, end: bool = False) -> int:
+    """Send a part of a message and return the call's number."""
+    number = await connection.call()
+    await connection.send_data(number, grpc_message(b"12345678")[:7], end=end)
+    return number
+
+
+async def _until_receiving(service: Service) -> None:
+    async with asyncio.timeout(5):
+        while not value_of(await scrape(service.http_port), "ingestor_receiving_messages"):
+            await asyncio.sleep(POLL_S)
+
+
+async def _until_ended(connection: RawConnection, number: int) -> None:
+    async with asyncio.timeout(5):
+        await connection.streams[number].ended.wait()
+
+
 async def _given_up(service: Service) -> object:
     async with raw_connection(service.grpc_port) as connection:
-        number = await connection.call()
-        await connection.send_data(number, grpc_message(b"12345678")[:7])
-        async with asyncio.timeout(5):
-            while not value_of(await scrape(service.http_port), "ingestor_receiving_messages"):
-                await asyncio.sleep(POLL_S)
+        number = await _begin(connection)
+        await _until_receiving(service)
         await connection.reset(number)
     return None
 
 
 async def _trickled(service: Service) -> object:
     async with raw_connection(service.grpc_port) as connection:
-        number = await connection.call()
-        await connection.send_data(number, grpc_message(b"12345678")[:7])
-        async with asyncio.timeout(5):
-            await connection.streams[number].ended.wait()
+        await _until_ended(connection, await _begin(connection))
     return None
 
 
 async def _half_a_message(service: Service) -> object:
     async with raw_connection(service.grpc_port) as connection:
-        number = await connection.call()
-        await connection.send_data(number, grpc_message(b"12345678")[:7], end=True)
-        async with asyncio.timeout(5):
-            await connection.streams[number].ended.wait()
+        await _until_ended(connection, await _begin(connection, end=True))
     return None
 
 
 async def _crowded_out(service: Service) -> object:
     """With one permit, a call that trickles loses it to the next."""
     async with raw_connection(service.grpc_port) as connection:
-        number = await connection.call()
-        await connection.send_data(number, grpc_message(b"12345678")[:7])
-        async with asyncio.timeout(5):
-            while not value_of(await scrape(service.http_port), "ingestor_receiving_messages"):
-                await asyncio.sleep(POLL_S)
+        number = await _begin(connection)
+        await _until_receiving(service)
         await service.client.write(columns(1))
-        async with asyncio.timeout(5):
-            await connection.streams[number].ended.wait()
+        await _until_ended(connection, number)
     return None
 
 
