@@ -58,7 +58,7 @@ async def test_64_connections_that_send_all_they_may_are_held_off_and_leave_noth
         start = _rss(service)
         if away:
             await private_server.server.stop()
-        async with flood(service.grpc_port, **{kind: 64}) as seen:
+        async with flood(service.grpc_port, None, **{kind: 64}) as seen:
             peak = max(await _watch(service, FLOOD_S))
         if away:
             await private_server.server.start()

@@ -186,8 +186,8 @@ async def _run(port: int, wanted: dict[str, int]) -> None:
 
 
 @asynccontextmanager
-async def flood(port: int, **wanted: int) -> AsyncIterator[dict[str, dict[str, int]]]:
-    """Run such clients beside the body; what became of them is filled in at its end."""
+async def flood(port: int, cores: set[int] | None = None, **wanted: int) -> AsyncIterator[dict[str, dict[str, int]]]:
+    """Run such clients beside the body, on these cores; what became of them is filled in at its end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -198,6 +198,8 @@ async def flood(port: int, **wanted: int) -> AsyncIterator[dict[str, dict[str, i
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    if cores is not None:
+        os.sched_setaffinity(process.pid, cores)
     assert process.stdin is not None
     assert process.stdout is not None
     seen: dict[str, dict[str, int]] = {}
