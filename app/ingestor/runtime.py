@@ -18,7 +18,7 @@ from ingestor.api.permits import Permits
 from ingestor.api.reception import Reception
 from ingestor.api.server import GrpcServer
 from ingestor.config import Settings
-from ingestor.memory import trim_when_quiet
+from ingestor.memory import keep_freed_memory, trim_when_quiet
 from ingestor.pipeline.accounting import Accounting
 from ingestor.pipeline.buffer import BatchRules, Buffer
 from ingestor.pipeline.decode import Decoder
@@ -120,6 +120,7 @@ class Runtime:
     async def run(self, stop: asyncio.Event) -> int:
         """Serve until ``stop`` is set, then drain; return the exit code."""
         gc.set_threshold(_GC_OBJECTS)
+        keep_freed_memory()
         try:
             await self.http.start()
             await self.grpc.start()

@@ -43,6 +43,8 @@ class AnalyticsService:
         self._ingest = ingest
         self._reception = reception
         self._metrics = metrics
+        self._answered = {method: metrics.requests.labels(method, "OK", "") for method in ("LogMetric", "Write")}
+        self._ack_seconds = {ack: metrics.ack_seconds.labels(name) for ack, name in _ACK_NAMES.items()}
         self._drain_s = drain_s
         self._calls = calls
 
@@ -92,10 +94,10 @@ class AnalyticsService:
             logger.exception("a call failed by a fault of ours", extra={"method": method})
             self._fail(method, context, call)
             return None
-        self._metrics.requests.labels(method, "OK", "").inc()
-        ack = _ACK_NAMES[answer.ack]
-        self._metrics.ack_seconds.labels(ack).observe(time.perf_counter() - started)
+        self._answered[method].inc()
+        self._ack_seconds[answer.ack].observe(time.perf_counter() - started)
         if call is not None:
+            ack = _ACK_NAMES[answer.ack]
             call.answer(accepted=answer.accepted, rejected=answer.rejected, ack=ack, duplicate=answer.duplicate)
         return answer
 

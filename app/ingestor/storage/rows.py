@@ -67,7 +67,7 @@ def lay_out(parts: Sequence[Points], chunk_us: int, left_out: Sequence[NDArray[n
             for points, marked in zip(parts, left_out, strict=True)
         ]
         order = order[~np.concatenate(marks)[order]]
-    return Rows(parts, starts, order, ids[order], times_us[order], values[order])
+    return Rows(parts, starts, order, ids.take(order), times_us.take(order), values.take(order))
 
 
 def by_table(parts: Sequence[Points]) -> list[tuple[SeriesTable, SlotColumn]]:
