@@ -116,6 +116,10 @@ class SeriesTable:
         """Tell whether ``missing`` may find anything: some series was not seen in ``epoch`` or later."""
         return self._counted != len(self) or self._all_stored < epoch
 
+    def is_stored(self, slot: int) -> bool:
+        """Tell whether some connection saw this series in the database."""
+        return bool(self._stored[slot])
+
     def missing(self, slots: SlotColumn, epoch: int) -> SlotColumn:
         """Return the distinct slots whose series were not seen in the database in ``epoch`` or later.
 

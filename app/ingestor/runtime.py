@@ -131,6 +131,7 @@ class Runtime:
                 await stop.wait()
                 await self._drain()
         finally:
+            self._ingest.close()
             lost = self._flusher.abandon()
             await self.grpc.stop(_ANSWERING_S)
             await self.http.stop()

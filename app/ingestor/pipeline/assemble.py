@@ -4,7 +4,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import xxhash
@@ -51,6 +51,16 @@ class Decoded:
     def received(self) -> int:
         """Return the number of points in the request."""
         return len(self.points) + (sum(self.rejected.values()) if self.rejected else 0)
+
+
+class OnePoint(NamedTuple):
+    """One valid point by itself: slot, microseconds, value; nanoseconds as sent, and what it added to the cache."""
+
+    slot: int
+    time_us: int
+    value: float
+    sent_ns: int
+    added_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,26 +131,21 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
     return Decoded(points, rejected, rejects, sent.digest())
 
 
-def assemble_one(
-    table: SeriesTable, slot: int, time_ns: int, value: float, limits: Limits, now_us: int
-) -> Decoded | None:
-    """Return what ``assemble`` makes of one point, None where its time is invalid.
+def assemble_one(table: SeriesTable, point: OnePoint) -> Decoded:
+    """Return what ``assemble`` makes of one valid point.
 
     Without numpy's overhead for each operation: with ``assemble``, single calls took a third more of the server.
     """
-    time_us = time_ns // 1_000 if time_ns else now_us
-    if not now_us - limits.behind_us <= time_us <= now_us + limits.ahead_us:
-        return None
-    digest = xxhash.xxh3_64_digest(_ONE_POINT.pack(series_id(table.digests[slot]), time_ns, value))
+    digest = xxhash.xxh3_64_digest(_ONE_POINT.pack(series_id(table.digests[point.slot]), point.sent_ns, point.value))
     points = Points(
         table,
-        np.array([slot], np.int32),
-        np.array([time_us], np.int64),
-        np.array([value], np.float64),
-        time_us,
-        time_us,
+        np.array([point.slot], np.int32),
+        np.array([point.time_us], np.int64),
+        np.array([point.value], np.float64),
+        point.time_us,
+        point.time_us,
     )
-    return Decoded(points, {}, (), int.from_bytes(digest, "big", signed=True))
+    return Decoded(points, {}, (), int.from_bytes(digest, "big", signed=True), point.added_bytes)
 
 
 def _join(columns: Sequence[NDArray[_Entry]], dtype: type[_Entry]) -> NDArray[_Entry]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -10,7 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from analytics.v1 import ingestor_pb2
 from analytics.wire.v1 import wire_pb2
 from ingestor.errors import InvalidRequestError, Violation
-from ingestor.pipeline.assemble import Decoded, assemble, assemble_one
+from ingestor.pipeline.assemble import Decoded, OnePoint, assemble, assemble_one
 from ingestor.pipeline.block import Block, Faults
 from ingestor.pipeline.decode_columns import decode_frame, decode_known, decode_message
 from ingestor.pipeline.decode_rows import decode_rows
@@ -54,6 +55,10 @@ class Decoder:
 
     def decode_log_metric(self, message: bytes) -> Decoded:
         """Decode a ``LogMetricsRequest``; raises as ``decode_write`` does."""
+        return assemble_one(self.cache.table, self.read_log_metric(message))
+
+    def read_log_metric(self, message: bytes) -> OnePoint:
+        """Do the same and leave the point by itself, of the cache's table."""
         try:
             request = ingestor_pb2.LogMetricsRequest.FromString(message)
         except DecodeError:
@@ -63,18 +68,19 @@ class Decoder:
         value = request.double_value if request.HasField("double_value") else float(request.value)
         sent_ns = request.timestamp.seconds * _NANOS_PER_S + request.timestamp.nanos
         now_us = self._clock_ns() // 1_000
-        if not isinstance(found, Fault):
-            decoded = assemble_one(self.cache.table, found, sent_ns, value, self._limits, now_us)
-            if decoded is not None:
-                decoded.added_bytes = self.cache.size_bytes - before
-                return decoded
+        time_us = sent_ns // 1_000 if sent_ns else now_us
+        limits = self._limits
+        if isinstance(found, Fault) or not now_us - limits.behind_us <= time_us <= now_us + limits.ahead_us:
+            self._refuse_single(found, sent_ns, value, now_us)
+        return OnePoint(found, time_us, value, sent_ns, self.cache.size_bytes - before)
+
+    def _refuse_single(self, found: int | Fault, sent_ns: int, value: float, now_us: int) -> NoReturn:
         faults = Faults()
         slot = faults.code(found) if isinstance(found, Fault) else found
         sent_ns = max(-(1 << 63), min((1 << 63) - 1, sent_ns))  # far outside any window either way
-        block = Block(
-            np.array([slot], np.int32), np.array([sent_ns], np.int64), np.array([value], np.float64), _plain_path
-        )
-        return self._finish([block], faults, before)
+        slots, times_ns, values = np.array([slot], np.int32), np.array([sent_ns], np.int64), np.array([value])
+        assemble([Block(slots, times_ns, values, _plain_path)], faults, self.cache.table, self._limits, now_us)
+        raise AssertionError("a valid point was to be refused")
 
     def _begin(self) -> int:
         self.cache.begin_request()

@@ -5,13 +5,14 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from opentelemetry.trace import Span
 
 from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.keys import key_from_bytes, minted_ms
 from ingestor.pipeline.accounting import Accounting
-from ingestor.pipeline.assemble import MAX_REJECTS, Decoded
+from ingestor.pipeline.assemble import MAX_REJECTS, Decoded, OnePoint, assemble_one
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.decode import Decoder
 from ingestor.pipeline.flusher import Flusher
@@ -19,12 +20,16 @@ from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, HeldKeys
 from ingestor.pipeline.points_limit import PointsLimit
 from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.singles import Singles
 from ingestor.points import Ack, Reject
 from ingestor.storage.contract import Failed, Outcome, Part, Stored
 from ingestor.telemetry.metrics import PointsSnapshot
 
 KEY_AHEAD_MS = 5 * 60 * 1000
 """How far a key's time may be ahead of this server's clock."""
+
+
+_Read = TypeVar("_Read", Decoded, OnePoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ class Answer:
     duplicate: bool = False
 
 
+_ONE_BUFFERED = Answer(Ack.BUFFERED, 1, 0)
+
+
 class Ingest:
     """Decode, hold, wait, answer."""
 
@@ -72,6 +80,7 @@ class Ingest:
         self._buffer = buffer
         self._keys = keys
         self._settlement = settlement
+        self._singles = Singles(settlement.hold, clock)
         self._accounting = accounting
         self._health = health
         self._flusher = flusher
@@ -84,11 +93,20 @@ class Ingest:
     def close(self) -> None:
         """Refuse every request from now on."""
         self._closed = True
+        self._singles.seal()
 
     def log_metric(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
         """Take a ``LogMetricsRequest``; raises as ``write`` does."""
         self.check_open()
-        return self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
+        ack = max(self._minimum_ack, wish.ack or self._ack)
+        if ack is not Ack.BUFFERED or wish.key or wish.span:
+            return self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
+        point, table = self._decoded(self._decoder.read_log_metric, message), self._decoder.cache.table
+        if point.added_bytes or not table.is_stored(point.slot):
+            return self._take(assemble_one(table, point), wish)
+        self._points_limit.take(1)
+        self._singles.add(table, point)
+        return _one_buffered()
 
     def write(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
         """Take a ``WriteRequest``; what is returned gives what became of its points once the acknowledgement holds.
@@ -104,6 +122,7 @@ class Ingest:
 
     def snapshot(self) -> PointsSnapshot:
         """Return the accounts, consistent because nothing else runs meanwhile."""
+        self._singles.seal()
         return PointsSnapshot(
             received=self._accounting.received,
             outcomes=self._accounting.outcomes,
@@ -126,7 +145,7 @@ class Ingest:
         self._health.check_admission()
         self._buffer.check_room()
 
-    def _decoded(self, decode: Callable[[bytes], Decoded], message: bytes) -> Decoded:
+    def _decoded(self, decode: Callable[[bytes], _Read], message: bytes) -> _Read:
         try:
             return decode(message)
         except InvalidRequestError as error:
@@ -174,6 +193,10 @@ class Ingest:
         except asyncio.CancelledError:
             self._settlement.leave(held, waiter)
             raise
+
+
+async def _one_buffered() -> Answer:
+    return _ONE_BUFFERED
 
 
 def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID | None:

@@ -31,6 +31,13 @@ def test_labels_are_an_object_in_json(one: Series) -> None:
     assert json.loads(one.labels_json()) == dict(one.labels)
 
 
+def test_a_series_is_stored_once_a_connection_saw_it() -> None:
+    table = SeriesTable()
+    slots = [table.intern(Series("s", f"m{n}", ())) for n in range(2)]
+    table.mark_stored(np.array(slots[:1], np.int32), 1)
+    assert [table.is_stored(slot) for slot in slots] == [True, False]
+
+
 def test_a_table_keeps_slots_and_ids_while_it_grows() -> None:
     table = SeriesTable()
     all_series = [Series("s", f"m{n}", ()) for n in range(3_000)]
