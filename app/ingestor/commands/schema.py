@@ -17,8 +17,9 @@ from ingestor.schema.apply import apply_schema, plan_schema, read_schema
 from ingestor.schema.bootstrap import Roles, bootstrap, bootstrap_sql
 from ingestor.schema.catalog import Catalog
 from ingestor.schema.drop import Dropped, DropPreview, drop_schema, preview_drop
+from ingestor.schema.durations import format_duration
 from ingestor.schema.objects import BOOKKEEPING
-from ingestor.schema.spec import SchemaSpec, format_duration
+from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import HeldError, Plan
 from ingestor.schema.versions import REQUIRED_VERSION
 

@@ -1,20 +1,25 @@
-"""What is there: the parts of a database that a plan rests on, and nothing that changes by itself.
+"""What is there: the parts of a database that a plan rests on.
 
 Knows no SQL; ``read_catalog`` fills it, tests make it up.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 OWNER_COMMENT = "analytics-ingestor: objects that we made"
 MIGRATION_COMMENT = "analytics-ingestor: applied migrations"
 
 ObjectKey = tuple[str, str]
-"""Kind (schema, table, view, index, function) and name."""
+"""Kind (schema, table, view, rollup, index, function) and name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The server, the database and who is connected; ``version`` as in ``server_version_num``."""
+    """The server, the database and who is connected; ``version`` as in ``server_version_num``.
+
+    ``system`` is the cluster's identifier, which a restore from a dump changes and a physical copy does not; ``now_us``
+    is the server's time in microseconds since 1970-01-01 UTC.
+    """
 
     database: str
     database_oid: int
@@ -22,22 +27,29 @@ class Server:
     session_user: str
     may_act_as_owner: bool
     owner_may_create: bool
+    owner_may_log_in: bool = True
+    system: str = ""
+    now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """TimescaleDB in this database; ``version`` and ``schema`` are None where it is not installed."""
+    """TimescaleDB in this database; ``version`` and ``schema`` are None where it is not installed.
+
+    ``community`` tells whether its licence allows columnstore, policies and continuous aggregates.
+    """
 
     version: str | None
     schema: str | None
     preloaded: bool
     available: bool
     trusted: bool
+    community: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseObject:
-    """A table, view, index or function; ``columns`` are ``name type`` in order."""
+    """A table, view, rollup, index or function; ``columns`` are ``name type`` in order."""
 
     kind: str
     name: str
@@ -93,8 +105,61 @@ class Hypertable:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnstoreSettings:
+    """How chunks of samples are converted from now on; columns in order, ``DESC`` where it is set."""
+
+    segment_by: tuple[str, ...]
+    order_by: tuple[str, ...]
+
+
+JobKind = Literal["columnstore", "retention", "refresh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A policy of TimescaleDB's on samples or on a rollup; times in seconds.
+
+    ``after_s`` is that of columnstore and retention, ``start_s`` and ``end_s`` are the offsets of a refresh.
+    """
+
+    id: int
+    kind: JobKind
+    relation: str
+    schedule_s: int
+    scheduled: bool = True
+    after_s: int | None = None
+    start_s: int | None = None
+    end_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A continuous aggregate in the schema."""
+
+    name: str
+    comment: str = ""
+    materialized_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk of samples or of a rollup, from ``start_us`` to ``end_us`` (excluded); ``rows`` is an estimate."""
+
+    relation: str
+    name: str
+    start_us: int
+    end_us: int
+    rows: int = 0
+    converted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything that a plan rests on; ``made`` are the objects that the table ``owner`` calls ours."""
+    """Everything that a plan rests on; ``made`` are the objects that the table ``owner`` calls ours.
+
+    ``kept_s`` is, for each relation, how long its data must be kept by what was accepted last, on builds without
+    policies.
+    """
 
     server: Server
     extension: Extension
@@ -106,6 +171,19 @@ class Catalog:
     grants: frozenset[Grant] = frozenset()
     indexes: tuple[Index, ...] = ()
     hypertable: Hypertable | None = None
+    columnstore: ColumnstoreSettings | None = None
+    jobs: tuple[Job, ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
+    kept_s: tuple[tuple[str, int], ...] = ()
+
+    def job(self, kind: JobKind, relation: str) -> Job | None:
+        """Return the policy of this kind on samples or a rollup, or None."""
+        return next((job for job in self.jobs if (job.kind, job.relation) == (kind, relation)), None)
+
+    def chunks_of(self, relation: str) -> tuple[Chunk, ...]:
+        """Return the chunks of samples or of a rollup, oldest first."""
+        return tuple(sorted((c for c in self.chunks if c.relation == relation), key=lambda c: c.start_us))
 
     def find(self, key: ObjectKey) -> DatabaseObject | None:
         """Return the object of this kind and name, or None."""

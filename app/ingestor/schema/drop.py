@@ -24,7 +24,12 @@ logger = logging.getLogger(__name__)
 STATEMENT_S = 600.0
 """Longest DROP or COMMIT: each chunk has rows in the catalogs and files to delete."""
 
-_DROPS = {"view": "DROP VIEW {}", "function": "DROP FUNCTION {}()", "table": "DROP TABLE {}"}
+_DROPS = {
+    "rollup": "DROP MATERIALIZED VIEW {}",
+    "view": "DROP VIEW {}",
+    "function": "DROP FUNCTION {}()",
+    "table": "DROP TABLE {}",
+}
 """In this order; an index goes with its table. Each has one object: TimescaleDB takes a hypertable only by itself."""
 
 

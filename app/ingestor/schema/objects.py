@@ -1,5 +1,7 @@
 """Which objects each migration makes, and who may do what with them."""
 
+from collections.abc import Iterable
+
 from ingestor.schema.catalog import Grant, ObjectKey
 from ingestor.schema.roles import Roles
 
@@ -17,6 +19,7 @@ MADE_BY: dict[int, tuple[ObjectKey, ...]] = {
         ("index", "rejects_at"),
     ),
     2: (("function", "maintain"),),
+    3: (("table", "retention"),),
 }
 """Migration version to the objects it makes; what it makes implicitly, such as primary keys, is left out."""
 
@@ -25,6 +28,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "samples": ("time timestamp with time zone", "series_id bigint", "value double precision"),
     "ledger": ("key uuid", "digest bigint", "accepted integer", "rejected integer"),
     "ledger_beat": ("at timestamp with time zone",),
+    "retention": ("relation text", "keep_s bigint"),
     "rejects": ("at timestamp with time zone", "pod text", "reason text", "field text", "message text", "point jsonb"),
 }
 """The columns that the service relies on; a table may have more."""
@@ -48,12 +52,13 @@ def grantable_objects() -> tuple[ObjectKey, ...]:
     return tuple(key for keys in (BOOKKEEPING, *MADE_BY.values()) for key in keys if key[0] != "index")
 
 
-def wanted_grants(schema: str, roles: Roles) -> frozenset[Grant]:
+def wanted_grants(schema: str, roles: Roles, rollups: Iterable[str] = ()) -> frozenset[Grant]:
     """Return every right that writer and reader shall have; they and the public shall have no other."""
-    usage = {("schema", schema): ("USAGE",)}
+    usage: dict[ObjectKey, tuple[str, ...]] = {("schema", schema): ("USAGE",)}
+    reader = usage | _READER | {("rollup", name): ("SELECT",) for name in rollups}
     return frozenset(
         Grant(kind, name, grantee, privilege)
-        for grantee, rights in ((roles.writer, usage | WRITER_RIGHTS), (roles.reader, usage | _READER))
+        for grantee, rights in ((roles.writer, usage | WRITER_RIGHTS), (roles.reader, reader))
         for (kind, name), privileges in rights.items()
         for privilege in privileges
     )

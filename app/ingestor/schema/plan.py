@@ -1,18 +1,21 @@
 """From what is asked for and what is there to the steps between them. Pure: no database, no clock."""
 
 from ingestor.schema.catalog import Catalog
+from ingestor.schema.durations import format_duration
 from ingestor.schema.identifiers import quote_identifier, quote_literal, render
 from ingestor.schema.objects import MADE_BY
 from ingestor.schema.ownership import record_made
+from ingestor.schema.plan_columnstore import columnstore_steps
 from ingestor.schema.plan_grants import grant_steps
 from ingestor.schema.plan_index import index_steps
+from ingestor.schema.plan_retention import retention_steps
+from ingestor.schema.plan_rollups import rollup_steps
+from ingestor.schema.policies import EXTENSION_SCHEMA
 from ingestor.schema.problems import find_problems
 from ingestor.schema.roles import Roles
-from ingestor.schema.spec import SchemaSpec, format_duration
+from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Plan, Step
 from ingestor.schema.versions import Migration, load_migrations, read_sql
-
-EXTENSION_SCHEMA = "public"
 
 
 def make_plan(
@@ -33,9 +36,27 @@ def make_plan(
         *_migration_steps(spec, catalog, known),
         *_hypertable_steps(spec, catalog),
         *index_steps(spec, catalog),
+        *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
-    return Plan(identity, steps)
+    return Plan(identity, steps, unavailable=_unavailable(spec, catalog))
+
+
+def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[Step, ...]:
+    """Return the steps for ageing points: rollups before retention, so that they see what is to be dropped."""
+    drops = retention_steps(spec, catalog, "samples", spec.retention)
+    if not catalog.extension.community:
+        return tuple(drops)
+    return (*columnstore_steps(spec, catalog), *rollup_steps(spec, catalog, roles), *drops)
+
+
+def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:
+    if catalog.extension.community or catalog.extension.version is None:
+        return ()
+    wanted = ["columnstore"] if spec.columnstore else []
+    wanted += [f"rollup {rollup.name}" for rollup in spec.rollups]
+    build = f"TimescaleDB {catalog.extension.version} here is the Apache build (timescaledb.license)"
+    return tuple(f"{build}, which has no {feature.split()[0]}s: {feature} is left out" for feature in wanted)
 
 
 def _extension_steps(catalog: Catalog) -> list[Step]:

@@ -16,14 +16,15 @@ def grant_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
 
     Only objects that we made are looked at, and only the rights of our roles and of the public on them.
     """
-    wanted = wanted_grants(spec.name, roles)
+    rollups = _rollups(spec, catalog)
+    wanted = wanted_grants(spec.name, roles, rollups)
     ours = catalog.made | {("schema", spec.name), *BOOKKEEPING}
     missing = wanted - catalog.grants
     excess = {grant for grant in catalog.grants - wanted if (grant.kind, grant.name) in ours}
     if not missing and not excess:
         return []
     statements = (
-        *_reset_new(spec.name, catalog, roles),
+        *_reset_new(spec.name, catalog, roles, rollups),
         *(_statement("REVOKE", spec.name, grants) for grants in _by_object(excess)),
         *(_statement("GRANT", spec.name, grants) for grants in _by_object(missing)),
     )
@@ -32,10 +33,17 @@ def grant_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
     return [Step("grants", spec.name, statements, " and ".join(parts))]
 
 
-def _reset_new(schema: str, catalog: Catalog, roles: Roles) -> list[str]:
+def _rollups(spec: SchemaSpec, catalog: Catalog) -> frozenset[str]:
+    """Return the rollups that there are after this plan, and those whose drop waits for approval."""
+    asked = {rollup.name for rollup in spec.rollups} if catalog.extension.community else set()
+    return frozenset(asked | {name for kind, name in catalog.made if kind == "rollup"})
+
+
+def _reset_new(schema: str, catalog: Catalog, roles: Roles, rollups: Iterable[str]) -> list[str]:
     """Clear what the database's default privileges give on objects that earlier steps of this plan make."""
     known = {item.key for item in catalog.objects} | ({("schema", schema)} if catalog.schema_owner else set())
-    new = [key for key in (("schema", schema), *grantable_objects()) if key not in known]
+    ours = (("schema", schema), *grantable_objects(), *(("rollup", name) for name in sorted(rollups)))
+    new = [key for key in ours if key not in known]
     grantees = f"{PUBLIC}, {quote_identifier(roles.writer)}, {quote_identifier(roles.reader)}"
     return [f"REVOKE ALL ON {_target(schema, key)} FROM {grantees}" for key in new]
 

@@ -30,6 +30,7 @@ def find_problems(
         *_migration_problems(catalog, migrations),
         *_object_problems(catalog, roles, migrations),
         *_samples_problems(catalog),
+        *_lifecycle_problems(spec, catalog, roles),
     )
 
 
@@ -116,6 +117,19 @@ def _samples_problems(catalog: Catalog) -> Iterator[Problem]:
     hypertable = catalog.hypertable
     if hypertable is not None and hypertable.dimensions[0] != "time":
         yield Problem(DamagedError, f"samples is cut by {hypertable.dimensions[0]}, not by time; restore it")
+
+
+def _lifecycle_problems(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> Iterator[Problem]:
+    if not catalog.extension.community:
+        return
+    for rollup in spec.rollups:
+        found = _find_by_name(catalog, ("rollup", rollup.name))
+        if found is not None and not (found.key in catalog.made and found.owner == roles.owner):
+            yield _conflict(found)
+    asks_for_jobs = spec.columnstore or spec.retention or spec.rollups
+    if asks_for_jobs and roles.owner in catalog.roles and not catalog.server.owner_may_log_in:
+        text = f"TimescaleDB runs policies as {roles.owner}, which may not log in"
+        yield Problem(RightsMissingError, f"{text}; a superuser runs: ALTER ROLE {roles.owner} LOGIN")
 
 
 def _find_by_name(catalog: Catalog, key: ObjectKey) -> DatabaseObject | None:

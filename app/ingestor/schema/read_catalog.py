@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 from ingestor.schema.catalog import (
+    Aggregate,
     AppliedMigration,
     Catalog,
+    Chunk,
+    ColumnstoreSettings,
     DatabaseObject,
     Extension,
     Grant,
     Hypertable,
     Index,
+    Job,
     ObjectKey,
     Server,
 )
@@ -47,6 +51,7 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         preloaded=row["extension_preloaded"],
         available=row["extension_available"],
         trusted=row["extension_trusted"],
+        community=row["community"],
     )
     server = Server(
         database=row["database"],
@@ -55,6 +60,9 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         session_user=row["session_user"],
         may_act_as_owner=row["may_act_as_owner"],
         owner_may_create=row["owner_may_create"],
+        owner_may_log_in=row["owner_may_log_in"],
+        system=row["system"],
+        now_us=row["now_us"],
     )
     catalog = Catalog(
         server=server,
@@ -64,12 +72,39 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         objects=await _read_objects(connection, schema),
         grants=await _read_grants(connection, schema, roles),
         indexes=await _read_indexes(connection, schema),
-        hypertable=await _read_hypertable(connection, schema) if extension.version else None,
     )
+    if extension.version:
+        catalog = await _read_timescale(connection, schema, catalog)
     if not catalog.has_bookkeeping():
         return catalog
     made, migrations = await _read_bookkeeping(connection, schema)
-    return replace(catalog, made=made, migrations=migrations)
+    catalog = replace(catalog, made=made, migrations=migrations)
+    if ("table", "retention") in made and catalog.find(("table", "retention")):
+        rows = await connection.fetch(f"SELECT relation, keep_s FROM {quote_identifier(schema)}.retention")
+        catalog = replace(catalog, kept_s=tuple(sorted((row["relation"], row["keep_s"]) for row in rows)))
+    return catalog
+
+
+async def _read_timescale(connection: Connection, schema: str, catalog: Catalog) -> Catalog:
+    settings = await connection.fetchrow(read_sql("catalog", "columnstore.sql"), schema)
+    jobs = await connection.fetch(read_sql("catalog", "policies.sql"), schema)
+    aggregates = await connection.fetch(read_sql("catalog", "aggregates.sql"), schema)
+    chunks = await connection.fetch(read_sql("catalog", "chunks.sql"), schema)
+    views = {("view", row["name"]) for row in aggregates}
+    return replace(
+        catalog,
+        hypertable=await _read_hypertable(connection, schema),
+        columnstore=ColumnstoreSettings(tuple(settings["segment_by"] or ()), tuple(settings["order_by"] or ()))
+        if settings
+        else None,
+        jobs=tuple(Job(**row) for row in jobs),
+        aggregates=tuple(Aggregate(**row) for row in aggregates),
+        objects=tuple(replace(item, kind="rollup") if item.key in views else item for item in catalog.objects),
+        grants=frozenset(
+            replace(grant, kind="rollup") if (grant.kind, grant.name) in views else grant for grant in catalog.grants
+        ),
+        chunks=tuple(Chunk(**row) for row in chunks),
+    )
 
 
 async def _read_objects(connection: Connection, schema: str) -> tuple[DatabaseObject, ...]:

@@ -1,30 +1,18 @@
 """What the database shall look like, in the shape of the custom resource's ``spec.schema``."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from ingestor.schema.durations import Duration, duration_s
 from ingestor.schema.identifiers import SCHEMA_PATTERN, check_schema_name
+from ingestor.schema.lifecycle import MAX_ROLLUPS, Columnstore, Retention, Rollup, check_lifecycle
 
-DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhdw]$"
 MIN_CHUNK_INTERVAL_S = 60
 MAX_CHUNK_INTERVAL_S = 3650 * 86_400
 
 IndexName = Literal["SeriesTime", "TimeBrin"]
-
-_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-
-
-def duration_s(text: str) -> int:
-    """Return a duration such as ``12h`` in seconds; the text matches ``DURATION_PATTERN``."""
-    return int(text[:-1]) * _UNIT_S[text[-1]]
-
-
-def format_duration(seconds: int) -> str:
-    """Return seconds as ``duration_s`` reads them, in the largest unit up to days that leaves no rest."""
-    unit = next((unit for unit in "dhm" if seconds % _UNIT_S[unit] == 0), "s")
-    return f"{seconds // _UNIT_S[unit]}{unit}"
 
 
 class SchemaSpec(BaseModel):
@@ -36,9 +24,10 @@ class SchemaSpec(BaseModel):
     index: IndexName = Field(
         default="SeriesTime", description="SeriesTime reads fast; TimeBrin writes fast and stays small."
     )
-    chunk_interval: str = Field(
-        default="1d", pattern=DURATION_PATTERN, max_length=7, description="Time that one chunk of samples covers."
-    )
+    chunk_interval: Duration = Field(default="1d", description="Time that one chunk of samples covers.")
+    columnstore: Columnstore | None = Field(default=None, description="Old chunks by columns; off where left out.")
+    retention: Retention | None = Field(default=None, description="When points are dropped; never where left out.")
+    rollups: tuple[Rollup, ...] = Field(default=(), max_length=MAX_ROLLUPS, description="Sums over buckets of time.")
 
     @field_validator("name")
     @classmethod
@@ -51,6 +40,11 @@ class SchemaSpec(BaseModel):
         if not MIN_CHUNK_INTERVAL_S <= duration_s(text) <= MAX_CHUNK_INTERVAL_S:
             raise ValueError("a chunk must cover between 1 minute and 3650 days")
         return text
+
+    @model_validator(mode="after")
+    def _check_lifecycle(self) -> Self:
+        check_lifecycle(self.columnstore, self.retention, self.rollups)
+        return self
 
     @property
     def chunk_interval_s(self) -> int:

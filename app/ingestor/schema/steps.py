@@ -7,7 +7,20 @@ from typing import Literal
 
 from ingestor.schema.faults import SchemaError
 
-StepKind = Literal["extension", "schema", "migration", "hypertable", "chunk_interval", "index", "grants"]
+StepKind = Literal[
+    "extension",
+    "schema",
+    "migration",
+    "hypertable",
+    "chunk_interval",
+    "index",
+    "columnstore",
+    "rollup",
+    "refresh",
+    "retention",
+    "drop_chunks",
+    "grants",
+]
 Safety = Literal["safe", "held"]
 
 HASH_DIGITS = 16
@@ -52,12 +65,14 @@ class Problem:
 class Plan:
     """The way from what is there to what is asked for, in the order of its steps.
 
-    ``identity`` names the database and the schema that the plan was made for.
+    ``identity`` names the database and the schema that the plan was made for; ``unavailable`` says what is asked for
+    and this build of TimescaleDB can't do, in sentences.
     """
 
     identity: str
     steps: tuple[Step, ...] = ()
     problems: tuple[Problem, ...] = field(default=())
+    unavailable: tuple[str, ...] = field(default=())
 
     @property
     def empty(self) -> bool:
@@ -83,6 +98,7 @@ class Plan:
         return {
             "hash": self.hash,
             "empty": self.empty,
+            "unavailable": list(self.unavailable),
             "problems": [{"reason": problem.reason, "message": problem.message} for problem in self.problems],
             "steps": [
                 {

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from ingestor.schema.spec import duration_s
+from ingestor.schema.durations import duration_s
 from ingestor_operator.manifests.facts import Facts
 from ingestor_operator.resource.database import TlsMode
 from ingestor_operator.resource.delivery import HTTP_PORT

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from ingestor.schema.spec import DURATION_PATTERN, duration_s
+from ingestor.schema.durations import DURATION_PATTERN, duration_s
 
 SIZE_PATTERN = r"^[1-9][0-9]{0,9}(Ki|Mi|Gi)?$"
 _NUMBER = r"(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from ingestor.config import Settings
-from ingestor.schema.spec import SchemaSpec, duration_s
+from ingestor.schema.durations import duration_s
+from ingestor.schema.spec import SchemaSpec
 from ingestor_operator.crd import build_crd
 from ingestor_operator.resource.ingestor import IngestorSpec
 from ingestor_operator.resource.kinds import size_bytes

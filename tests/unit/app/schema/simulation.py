@@ -19,6 +19,7 @@ from ingestor.schema.objects import COLUMNS, MADE_BY
 from ingestor.schema.roles import Roles
 from ingestor.schema.steps import Plan, Step
 from ingestor.schema.versions import load_migrations
+from unit.app.schema.simulated_ageing import NOW_US, age
 
 ROLES = Roles.for_schema("analytics")
 
@@ -33,8 +34,8 @@ _INTERVAL = re.compile(r"INTERVAL '(\d+) seconds'")
 def empty_catalog() -> Catalog:
     """Return the catalog of a database after bootstrap."""
     return Catalog(
-        server=Server("db", 1, 170_000, ROLES.owner, may_act_as_owner=True, owner_may_create=True),
-        extension=Extension("2.19.3", "public", preloaded=True, available=True, trusted=True),
+        server=Server("db", 1, 170_000, ROLES.owner, may_act_as_owner=True, owner_may_create=True, now_us=NOW_US),
+        extension=Extension("2.23.0", "public", preloaded=True, available=True, trusted=True, community=True),
         roles=frozenset({ROLES.owner, ROLES.writer, ROLES.reader}),
     )
 
@@ -62,7 +63,7 @@ def _run(catalog: Catalog, step: Step) -> Catalog:
             assert found
             interval_us = int(found[1]) * 1_000_000
             catalog = replace(catalog, hypertable=replace(catalog.hypertable or Hypertable(0), interval_us=interval_us))
-        case "index" | "grants":
+        case _:
             pass
     for statement in step.statements:
         catalog = _execute(catalog, statement)
@@ -82,7 +83,7 @@ def _execute(catalog: Catalog, statement: str) -> Catalog:
         return replace(catalog, indexes=(*catalog.indexes, index))
     if found := _GRANT.fullmatch(statement):
         return _change_grants(catalog, found)
-    return catalog
+    return age(catalog, statement)
 
 
 def _change_grants(catalog: Catalog, found: re.Match[str]) -> Catalog:

@@ -5,12 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingestor.schema.durations import duration_s, format_duration
 from ingestor.schema.roles import Roles
-from ingestor.schema.spec import SchemaSpec, duration_s, format_duration
+from ingestor.schema.spec import SchemaSpec
 
 
 def test_the_defaults_are_those_of_the_custom_resource() -> None:
-    assert SchemaSpec().model_dump(by_alias=True) == {"name": "analytics", "index": "SeriesTime", "chunkInterval": "1d"}
+    assert SchemaSpec().model_dump(by_alias=True, exclude_none=True) == {
+        "name": "analytics",
+        "index": "SeriesTime",
+        "chunkInterval": "1d",
+        "rollups": (),
+    }
 
 
 def test_the_fields_are_read_by_the_names_of_the_custom_resource() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ingestor.schema.spec import DURATION_PATTERN
+from ingestor.schema.durations import DURATION_PATTERN
 from ingestor_operator.errors import InvalidSpecError
 from ingestor_operator.resource.ingestor import Ingestor
 from ingestor_operator.resource.kinds import OBJECT_NAME_PATTERN, QUANTITY_PATTERN, SIZE_PATTERN, size_bytes

@@ -3,6 +3,10 @@ SELECT current_database()::text                                      AS database
        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database_oid,
        current_setting('server_version_num')::int                    AS server_version,
        session_user::text                                            AS session_user,
+       EXISTS (SELECT FROM pg_roles WHERE rolname = $3 AND rolcanlogin) AS owner_may_log_in,
+       (SELECT system_identifier::text FROM pg_control_system())     AS system,
+       (extract(epoch FROM now()) * 1000000)::bigint                 AS now_us,
+       coalesce(current_setting('timescaledb.license', true) = 'timescale', false) AS community,
        (SELECT array_agg(rolname::text) FROM pg_roles WHERE rolname = ANY ($2::text[])) AS roles,
        EXISTS (SELECT FROM pg_roles WHERE rolname = $3 AND pg_has_role(session_user, oid, 'MEMBER')) AS may_act_as_owner,
        EXISTS (SELECT FROM pg_roles WHERE rolname = $3

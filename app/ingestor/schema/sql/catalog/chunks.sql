@@ -1,0 +1,24 @@
+-- The chunks of samples and of the continuous aggregates of a schema. Rows are an estimate: of a converted chunk they
+-- are counted when it is converted, of any other they are what was analysed last, or what the statistics counted, or
+-- what its size holds at 52 bytes each (a header of 24, a line pointer of 4, three columns of 8).
+SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation,
+       format('%I.%I', chunk.chunk_schema, chunk.chunk_name)         AS name,
+       (extract(epoch FROM chunk.range_start) * 1000000)::bigint     AS start_us,
+       (extract(epoch FROM chunk.range_end) * 1000000)::bigint       AS end_us,
+       coalesce(converted.rows, CASE WHEN relation.reltuples >= 0 THEN relation.reltuples::bigint END,
+                nullif(pg_stat_get_live_tuples(relation.oid), 0),
+                pg_relation_size(relation.oid) / 52, 0)::bigint       AS rows,
+       chunk.is_compressed                                           AS converted
+  FROM timescaledb_information.chunks AS chunk
+  LEFT JOIN timescaledb_information.continuous_aggregates AS aggregate
+    ON aggregate.view_schema = $1
+   AND aggregate.materialization_hypertable_schema = chunk.hypertable_schema
+   AND aggregate.materialization_hypertable_name = chunk.hypertable_name
+  LEFT JOIN pg_class AS relation
+    ON relation.oid = to_regclass(format('%I.%I', chunk.chunk_schema, chunk.chunk_name))
+  LEFT JOIN (SELECT known.schema_name, known.table_name, size.numrows_pre_compression AS rows
+               FROM _timescaledb_catalog.compression_chunk_size AS size
+               JOIN _timescaledb_catalog.chunk AS known ON known.id = size.chunk_id) AS converted
+    ON converted.schema_name = chunk.chunk_schema AND converted.table_name = chunk.chunk_name
+ WHERE aggregate.view_name IS NOT NULL OR (chunk.hypertable_schema = $1 AND chunk.hypertable_name = 'samples')
+ ORDER BY chunk.range_start, chunk.chunk_name

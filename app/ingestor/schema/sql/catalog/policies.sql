@@ -1,0 +1,20 @@
+-- The policies on samples and on the continuous aggregates of a schema.
+SELECT job.job_id::int                                          AS id,
+       CASE job.proc_name WHEN 'policy_compression' THEN 'columnstore' WHEN 'policy_retention' THEN 'retention'
+                          ELSE 'refresh' END                    AS kind,
+       coalesce(aggregate.view_name, job.hypertable_name)::text AS relation,
+       extract(epoch FROM job.schedule_interval)::bigint        AS schedule_s,
+       job.scheduled                                            AS scheduled,
+       extract(epoch FROM coalesce(job.config ->> 'compress_after', job.config ->> 'drop_after')::interval)::bigint
+                                                                AS after_s,
+       extract(epoch FROM (job.config ->> 'start_offset')::interval)::bigint AS start_s,
+       extract(epoch FROM (job.config ->> 'end_offset')::interval)::bigint   AS end_s
+  FROM timescaledb_information.jobs AS job
+  LEFT JOIN timescaledb_information.continuous_aggregates AS aggregate
+    ON aggregate.view_schema = $1
+   AND (job.hypertable_schema, job.hypertable_name) IN (
+           (aggregate.materialization_hypertable_schema, aggregate.materialization_hypertable_name),
+           (aggregate.view_schema, aggregate.view_name))
+ WHERE job.proc_name IN ('policy_compression', 'policy_retention', 'policy_refresh_continuous_aggregate')
+   AND (aggregate.view_name IS NOT NULL OR (job.hypertable_schema = $1 AND job.hypertable_name = 'samples'))
+ ORDER BY job.job_id
