@@ -25,7 +25,12 @@ help: ## List the targets
 run: .venv/.made ## Run the whole thing here: TimescaleDB, schema, server, real metrics; Ctrl-C stops it
 	@exec $(BIN)/ingestor dev
 
-test: .venv/.made ## Run every test that needs no cluster
+# TimescaleDB with its community features, for the tests of the schema engine.
+tests/community/node_modules/.made: tests/community/package.json
+	@cd tests/community && npm install --silent --no-audit --no-fund
+	@touch $@
+
+test: .venv/.made tests/community/node_modules/.made ## Run every test that needs no cluster
 	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
 	$(BIN)/pytest -m alone
 

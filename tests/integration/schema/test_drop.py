@@ -40,7 +40,15 @@ async def test_a_drop_takes_everything_and_a_second_one_nothing(site: Site, owne
 async def test_a_dropped_schema_is_made_anew(site: Site) -> None:
     await drop_schema(site.owner_url, site.spec)
     plan = await apply_schema(site.owner_url, site.spec)
-    assert [step.kind for step in plan.steps] == ["schema", "migration", "migration", "hypertable", "index", "grants"]
+    assert [step.kind for step in plan.steps] == [
+        "schema",
+        "migration",
+        "migration",
+        "migration",
+        "hypertable",
+        "index",
+        "grants",
+    ]
     assert (await plan_schema(site.owner_url, site.spec)).empty
 
 

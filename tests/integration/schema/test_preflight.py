@@ -60,7 +60,7 @@ async def test_a_database_without_our_schema_is_told_what_to_run(ready: Site) ->
 @pytest.mark.parametrize(
     ("statement", "text"),
     [
-        ("DELETE FROM migration WHERE version = 2", "is at version 1"),
+        ("DELETE FROM migration WHERE version >= 2", "is at version 1"),
         ("INSERT INTO migration (version, name, checksum, minimum) VALUES (99, 'x', 'x', 99)", "too new"),
     ],
 )
