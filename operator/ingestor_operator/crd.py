@@ -142,7 +142,9 @@ def _fill_defaults(schema: Schema, model: type[BaseModel]) -> None:
         if field.default_factory is not None:
             default = field.get_default(call_default_factory=True)
             part["default"] = (
-                default.model_dump(by_alias=True, exclude_none=True) if isinstance(default, BaseModel) else default
+                default.model_dump(mode="json", by_alias=True, exclude_none=True)
+                if isinstance(default, BaseModel)
+                else default
             )
         nested = _model_of(field)
         if nested is not None:

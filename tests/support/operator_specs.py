@@ -240,8 +240,42 @@ def _schema() -> Drawn:
             "name": st.sampled_from(["analytics", "a", "_x9"]),
             "index": st.sampled_from(["SeriesTime", "TimeBrin"]),
             "chunkInterval": _durations(60, 3650 * 86_400),
+            "columnstore": _columnstore(),
+            "retention": _some({"scheduleInterval": _durations(60, 86_400)}, {"dropAfter": _durations(*_KEPT_S)}),
+            "rollups": st.lists(_rollup(), max_size=3, unique_by=lambda rollup: rollup["name"]),
         }
     )
+
+
+_KEPT_S = (40 * 86_400, 4_000 * 86_400)
+"""Longer than any age at which chunks are converted, or rollups refreshed."""
+
+
+def _columnstore() -> Drawn:
+    return _some(
+        {
+            "after": _durations(3_600, 39 * 86_400),
+            "segmentBy": st.sampled_from([[], ["series_id"]]),
+            "orderBy": st.sampled_from([["time"], ["time DESC", "value ASC"]]),
+            "scheduleInterval": _durations(60, 86_400),
+        }
+    )
+
+
+def _rollup() -> Drawn:
+    refresh = st.fixed_dictionaries(
+        {
+            "startOffset": _durations(3 * 86_400, 39 * 86_400),
+            "endOffset": _durations(60, 86_400),
+            "scheduleInterval": _durations(60, 86_400),
+        }
+    )
+    needed = {
+        "name": st.sampled_from(["by_hour", "by_day", "r1"]),
+        "bucket": _durations(60, 86_400),
+        "refresh": refresh,
+    }
+    return _some({"retention": st.fixed_dictionaries({"dropAfter": _durations(*_KEPT_S)})}, needed)
 
 
 def _observability() -> Drawn:

@@ -24,8 +24,8 @@ Source: TimescaleDB refuses a policy whose window covers less ("refresh window t
 aligned with the buckets holds one whole bucket less than its length says.
 """
 
-Segment = Annotated[str, Field(pattern=r"^(series_id|value)$")]
-Order = Annotated[str, Field(pattern=ORDER_PATTERN)]
+Segment = Annotated[str, Field(pattern=r"^(series_id|value)$", max_length=9)]
+Order = Annotated[str, Field(pattern=ORDER_PATTERN, max_length=14)]
 
 
 class _Part(BaseModel):

@@ -4,9 +4,12 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from ingestor.schema.durations import Duration
 from ingestor.schema.identifiers import ROLE_PATTERN, SCHEMA_PATTERN
+from ingestor.schema.lifecycle import MAX_ROLLUPS
 from ingestor.schema.spec import IndexName, SchemaSpec
-from ingestor_operator.resource.kinds import Duration, ResourceModel, SecretRef, duration_between, rules
+from ingestor_operator.resource.ageing import AGEING_RULES, ColumnstoreSpec, RetentionSpec, RollupSpec
+from ingestor_operator.resource.kinds import ResourceModel, SecretRef, duration_between, rules
 
 TlsMode = Literal["VerifyFull", "Require", "Disabled"]
 ManagementPolicy = Literal["Apply", "Plan"]
@@ -108,6 +111,7 @@ class Schema(ResourceModel):
                 "!(self.reclaimPolicy == 'Delete' && self.managementPolicy == 'Plan')",
                 "reclaimPolicy Delete changes the database, which managementPolicy Plan forbids: use Apply, or Retain",
             ),
+            *AGEING_RULES,
         )
     )
 
@@ -147,7 +151,26 @@ class Schema(ResourceModel):
         description="Time that one chunk of samples covers, such as 12h or 1d; a change concerns new chunks only.",
         json_schema_extra=duration_between("1m", "3650d"),
     )
+    columnstore: ColumnstoreSpec | None = Field(
+        None, description="Keeps old chunks by columns. Taking it out again waits for approval once chunks are in it."
+    )
+    retention: RetentionSpec | None = Field(
+        None,
+        description="Drops points by age; never where left out. What would drop points that could stay until then waits"
+        " for approval.",
+    )
+    rollups: tuple[RollupSpec, ...] = Field(
+        (),
+        max_length=MAX_ROLLUPS,
+        description="Sums over buckets of time. Dropping one, or changing its bucket, waits for approval.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
 
     def desired(self) -> SchemaSpec:
-        """Return what the database shall look like."""
-        return SchemaSpec(name=self.name, index=self.index, chunk_interval=self.chunk_interval)
+        """Return what the database shall look like.
+
+        Raises:
+            ValidationError: fields that do not fit together, which the API server refuses too.
+        """
+        fields = self.model_dump(include={"name", "index", "chunk_interval", "columnstore", "retention", "rollups"})
+        return SchemaSpec.model_validate(fields)

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from ingestor_operator.resource.kinds import Duration, ResourceModel, Size, duration_between, rules, size_between
+from ingestor.schema.durations import Duration
+from ingestor_operator.resource.kinds import ResourceModel, Size, duration_between, rules, size_between
 
 AckName = Literal["Committed", "Buffered"]
 

@@ -15,8 +15,6 @@ OBJECT_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 _UNIT_BYTES = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=7)]
-"""A number and one of s, m, h, d, w. The length is bounded because the cost of a CEL rule grows with it."""
 Size = Annotated[str, Field(pattern=SIZE_PATTERN, max_length=12)]
 Quantity = Annotated[
     int | str,
@@ -55,15 +53,19 @@ def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
+def seconds(duration: str) -> str:
+    """Return the CEL expression of a duration's seconds; ``duration`` is that of the text."""
+    units = "{'s':1,'m':60,'h':3600,'d':86400,'w':604800}"
+    return f"int({duration}.find('^[0-9]+')) * {units}[{duration}.find('[a-z]+$')]"
+
+
 def duration_between(least: str, most: str) -> dict[str, Any]:
     """Return the CEL rule that a duration lies between two others, both allowed.
 
     Each rule begins with ``matches``: the API server runs it on texts that break the pattern too.
     """
-    seconds = "int(self.find('^[0-9]+')) * {'s':1,'m':60,'h':3600,'d':86400,'w':604800}[self.find('[a-z]+$')]"
-    rule = (
-        f"!self.matches('{DURATION_PATTERN}') || ({seconds} >= {duration_s(least)} && {seconds} <= {duration_s(most)})"
-    )
+    own = seconds("self")
+    rule = f"!self.matches('{DURATION_PATTERN}') || ({own} >= {duration_s(least)} && {own} <= {duration_s(most)})"
     return rules((rule, f"must be between {least} and {most}"))
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from ingestor.schema.durations import Duration
 from ingestor_operator.resource.kinds import (
-    Duration,
     FreeObject,
     Quantity,
     ResourceModel,
