@@ -89,7 +89,7 @@ def _durations(least_s: int, most_s: int) -> st.SearchStrategy[str]:
     written = [
         st.integers(max(1, -(-least_s // unit)), min(999_999, most_s // unit)).map(partial("{1}{0}".format, name))
         for name, unit in units.items()
-        if most_s // unit >= max(1, -(-least_s // unit))
+        if min(999_999, most_s // unit) >= max(1, -(-least_s // unit))
     ]
     return st.one_of(written)
 

@@ -15,8 +15,9 @@ from ingestor.schema.versions import REQUIRED_VERSION
 def show_plan(shown: Plan, *, done: bool) -> None:
     """Print a plan, or what was done of it, as a tree."""
     console = Console(highlight=False)
-    for text in shown.unavailable:
-        console.print(f"[yellow]unavailable[/] {escape(text)}")
+    for mark, texts in (("unavailable", shown.unavailable), ("failing", shown.failing)):
+        for text in texts:
+            console.print(f"[yellow]{mark}[/] {escape(text)}")
     if shown.empty:
         console.print("nothing to do: the database is as asked for")
         return

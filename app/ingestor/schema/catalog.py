@@ -119,7 +119,8 @@ JobKind = Literal["columnstore", "retention", "refresh"]
 class Job:
     """A policy of TimescaleDB's on samples or on a rollup; times in seconds.
 
-    ``after_s`` is that of columnstore and retention, ``start_s`` and ``end_s`` are the offsets of a refresh.
+    ``after_s`` is that of columnstore and retention, ``start_s`` and ``end_s`` are the offsets of a refresh;
+    ``failure`` is what the last run failed with, empty where it did not.
     """
 
     id: int
@@ -130,6 +131,7 @@ class Job:
     after_s: int | None = None
     start_s: int | None = None
     end_s: int | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

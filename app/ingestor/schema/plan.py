@@ -26,7 +26,8 @@ def make_plan(
     ``migrations`` are those of this version unless given.
     """
     known = load_migrations() if migrations is None else migrations
-    identity = f"{catalog.server.database}/{catalog.server.database_oid}/{spec.name}"
+    server = catalog.server
+    identity = f"{server.system}/{server.database}/{server.database_oid}/{spec.name}"
     problems = find_problems(spec, catalog, roles, known)
     if problems:
         return Plan(identity, (), problems)
@@ -39,7 +40,7 @@ def make_plan(
         *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
-    return Plan(identity, steps, unavailable=_unavailable(spec, catalog))
+    return Plan(identity, steps, unavailable=_unavailable(spec, catalog), failing=_failing(catalog))
 
 
 def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[Step, ...]:
@@ -48,6 +49,11 @@ def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[
     if not catalog.extension.community:
         return tuple(drops)
     return (*columnstore_steps(spec, catalog), *rollup_steps(spec, catalog, roles), *drops)
+
+
+def _failing(catalog: Catalog) -> tuple[str, ...]:
+    failed = [job for job in catalog.jobs if job.failure]
+    return tuple(f"the {job.kind} policy of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
 
 
 def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:

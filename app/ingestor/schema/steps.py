@@ -66,13 +66,14 @@ class Plan:
     """The way from what is there to what is asked for, in the order of its steps.
 
     ``identity`` names the database and the schema that the plan was made for; ``unavailable`` says what is asked for
-    and this build of TimescaleDB can't do, in sentences.
+    and this build of TimescaleDB can't do, ``failing`` which policies failed when they ran last, both in sentences.
     """
 
     identity: str
     steps: tuple[Step, ...] = ()
     problems: tuple[Problem, ...] = field(default=())
     unavailable: tuple[str, ...] = field(default=())
+    failing: tuple[str, ...] = field(default=())
 
     @property
     def empty(self) -> bool:
@@ -99,6 +100,7 @@ class Plan:
             "hash": self.hash,
             "empty": self.empty,
             "unavailable": list(self.unavailable),
+            "failing": list(self.failing),
             "problems": [{"reason": problem.reason, "message": problem.message} for problem in self.problems],
             "steps": [
                 {

@@ -8,8 +8,13 @@ SELECT job.job_id::int                                          AS id,
        extract(epoch FROM coalesce(job.config ->> 'compress_after', job.config ->> 'drop_after')::interval)::bigint
                                                                 AS after_s,
        extract(epoch FROM (job.config ->> 'start_offset')::interval)::bigint AS start_s,
-       extract(epoch FROM (job.config ->> 'end_offset')::interval)::bigint   AS end_s
+       extract(epoch FROM (job.config ->> 'end_offset')::interval)::bigint   AS end_s,
+       CASE WHEN stats.last_run_status = 'Failed' THEN coalesce(
+           (SELECT error.err_message FROM timescaledb_information.job_errors AS error
+             WHERE error.job_id = job.job_id ORDER BY error.finish_time DESC LIMIT 1), 'it does not say why')
+           ELSE '' END                                          AS failure
   FROM timescaledb_information.jobs AS job
+  LEFT JOIN timescaledb_information.job_stats AS stats ON stats.job_id = job.job_id
   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregate
     ON aggregate.view_schema = $1
    AND (job.hypertable_schema, job.hypertable_name) IN (
