@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestor_operator.cluster import Cluster
 from ingestor_operator.credentials import Credentials, read_credentials
-from ingestor_operator.database import Target, roles_of
+from ingestor_operator.database import Before, Target, roles_of
 from ingestor_operator.errors import BlockedError
 from ingestor_operator.resource.database import CaSecretRef
 from ingestor_operator.resource.ingestor import Ingestor, IngestorSpec
@@ -55,7 +55,16 @@ class AccessReader:
         writer = read_credentials(writer_secret, writer_name, database, namespace=ingestor.namespace, ca_file=ca_file)
         schema = spec.schema_
         roles = roles_of(owner.role, writer.role, database.reader_role, schema.name)
-        target = Target(owner.url, roles, schema.desired(), schema.management_policy, schema.approved_plan)
+        seen = ingestor.status.get("schema") or {}
+        target = Target(
+            owner.url,
+            roles,
+            schema.desired(),
+            schema.management_policy,
+            schema.approved_plan,
+            schema.drift_policy,
+            Before(seen.get("database", ""), seen.get("applied", "")),
+        )
         return Access(writer, target, ca_digest)
 
     async def _authorities(self, namespace: str, reference: CaSecretRef) -> tuple[str, str]:

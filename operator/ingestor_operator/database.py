@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 from ingestor.errors import IngestorError, PermanentError, TransientError
 from ingestor.schema.apply import apply_schema, plan_schema
@@ -11,10 +12,13 @@ from ingestor.schema.drop import drop_schema
 from ingestor.schema.preflight import inspect_durability
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
-from ingestor.schema.steps import HeldError, Plan
+from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, Step
+from ingestor.schema.versions import load_migrations
 from ingestor_operator.conditions.verdict import Verdict, camel, failed, ok, unknown
 from ingestor_operator.errors import BlockedError, DatabaseError
-from ingestor_operator.resource.database import ManagementPolicy
+from ingestor_operator.manifests.facts import digest
+from ingestor_operator.resource.database import DriftPolicy, ManagementPolicy
+from ingestor_operator.resource.status import MAX_STEP_LENGTH, MAX_STEPS
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +33,16 @@ _AWAY = {
 }  # fmt: skip
 
 
-_NOT_NEEDED = {"ApprovalRequired", "ApprovalStale"}
+_NOT_NEEDED = {"ApprovalRequired", "ApprovalStale", "Drifted"}
 """Reasons under which all safe steps, migrations among them, are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What an earlier look left in the status: the database's identity, and the digest of what was applied there."""
+
+    database: str = ""
+    applied: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +54,66 @@ class Target:
     spec: SchemaSpec
     policy: ManagementPolicy
     approved: str | None
+    drift: DriftPolicy = "Correct"
+    before: Before = field(default_factory=Before, compare=False)
+
+    @property
+    def asked(self) -> str:
+        """Return a digest of what is asked for, by this version of the schema engine."""
+        newest = max(migration.version for migration in load_migrations())
+        return digest({"spec": self.spec.model_dump(mode="json", by_alias=True), "version": newest})
+
+    def check(self, plan: Plan) -> None:
+        """Refuse to act on another database than before, or on drift that is only to be reported.
+
+        Raises:
+            DatabaseChangedError: another database answers, and nobody accepted it.
+            DriftedError: what was applied before was changed since.
+        """
+        known = self.before.database
+        if known and known != plan.identity and self.approved != plan.hash:
+            raise DatabaseChangedError(plan, known)
+        if self.drift == "Report" and plan.steps and self.before.applied == self.asked and known == plan.identity:
+            raise DriftedError(plan)
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaVerdict:
-    """The conditions DatabaseReachable and SchemaApplied, and how many steps were done."""
+    """The conditions of the database, how many steps were done, and the plan that is done or waits."""
 
     reachable: Verdict
     applied: Verdict
     steps: int = 0
+    plan: Plan | None = None
+
+    @property
+    def capable(self) -> Verdict | None:
+        """Return the condition DatabaseCapable, None where the database could not be asked."""
+        if self.plan is None:
+            return None
+        if self.plan.unavailable:
+            return failed("FeatureUnavailable", "; ".join(self.plan.unavailable))
+        return ok("Capable", "the database has all features that are asked for")
+
+    def status(self, target: Target) -> dict[str, Any]:
+        """Return what the object's status keeps of this look: where it was, what is applied, and what waits."""
+        known = {"database": target.before.database, "applied": target.before.applied}
+        if self.plan is None:
+            return {name: value for name, value in known.items() if value}
+        if self.good:
+            return {"database": self.plan.identity, "applied": target.asked}
+        steps = [_line(step) for step in self.plan.steps]
+        pending = {"hash": self.plan.hash, "steps": steps[:MAX_STEPS]}
+        return {name: value for name, value in known.items() if value} | {"pendingPlan": pending}
+
+    @property
+    def policies(self) -> Verdict | None:
+        """Return the condition PoliciesHealthy, None where the database could not be asked."""
+        if self.plan is None:
+            return None
+        if self.plan.failing:
+            return failed("PolicyFailing", "; ".join(self.plan.failing))
+        return ok("PoliciesRun", "no policy failed when it ran last")
 
     @property
     def good(self) -> bool:
@@ -61,6 +124,11 @@ class SchemaVerdict:
     def pods_may_roll(self) -> bool:
         """Tell whether everything that pods need is there; steps that wait for approval are not among it."""
         return self.good or self.applied.reason in _NOT_NEEDED
+
+
+def _line(step: Step) -> str:
+    text = f"{step.safety}: {step.sentence}" + (f", which {step.reason}" if step.reason else "")
+    return text[:MAX_STEP_LENGTH]
 
 
 def roles_of(owner: str, writer: str, reader: str | None, schema: str) -> Roles:
@@ -81,8 +149,10 @@ async def keep_schema(target: Target) -> SchemaVerdict:
         async with asyncio.timeout(TIMEOUT_S):
             if target.policy == "Plan":
                 return _judge(await plan_schema(target.owner_url, target.spec, roles=target.roles))
-            done = await apply_schema(target.owner_url, target.spec, roles=target.roles, approved=target.approved)
-            return _applied(len(done.steps))
+            done = await apply_schema(
+                target.owner_url, target.spec, roles=target.roles, approved=target.approved, guard=target.check
+            )
+            return _applied(done, len(done.steps))
     except TimeoutError:
         return SchemaVerdict(
             unknown(
@@ -139,10 +209,12 @@ def explain(error: IngestorError) -> SchemaVerdict:
     reason = _reason(error)
     if reason in _AWAY:
         return SchemaVerdict(failed(camel(reason), str(error)), unknown(camel(reason), "the database can't be asked"))
+    if not isinstance(error, HeldError):
+        return SchemaVerdict(_REACHABLE, failed(camel(reason), str(error)))
     text = str(error)
-    if isinstance(error, HeldError):
+    if not isinstance(error, DriftedError):
         text += f"; approve with spec.schema.approvedPlan: {error.plan.hash}"
-    return SchemaVerdict(_REACHABLE, failed(camel(reason), text))
+    return SchemaVerdict(_REACHABLE, failed(camel(reason), text), plan=error.plan)
 
 
 _REACHABLE = ok("Connected", "the database answers, and takes the password")
@@ -153,14 +225,14 @@ def _judge(plan: Plan) -> SchemaVerdict:
         first = plan.problems[0]
         return SchemaVerdict(_REACHABLE, failed(camel(first.reason), first.message))
     if plan.empty:
-        return _applied(0)
+        return _applied(plan, 0)
     steps = "; ".join(step.sentence for step in plan.steps)
     text = f"managementPolicy is Plan: set it to Apply, or run `ingestor schema apply`, for {plan.hash}: {steps}"
-    return SchemaVerdict(_REACHABLE, failed("PlanPending", text))
+    return SchemaVerdict(_REACHABLE, failed("PlanPending", text), plan=plan)
 
 
-def _applied(steps: int) -> SchemaVerdict:
-    return SchemaVerdict(_REACHABLE, ok("Applied", "the schema is as asked for"), steps)
+def _applied(plan: Plan, steps: int) -> SchemaVerdict:
+    return SchemaVerdict(_REACHABLE, ok("Applied", "the schema is as asked for"), steps, plan)
 
 
 def _reason(error: IngestorError) -> str:

@@ -1,6 +1,7 @@
 """What must be so before any pod is touched: credentials that work, a schema that is there, connections that fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ingestor_operator.access import Access, AccessReader
 from ingestor_operator.budget import connections_per_pod
@@ -31,7 +32,24 @@ class Preparation:
     pods_may_roll: bool = False
     blocked: Verdict | None = None
     durable: Verdict | None = None
-    steps: int = 0
+    schema: SchemaVerdict | None = None
+    schema_status: dict[str, Any] | None = None
+
+    @property
+    def more(self) -> dict[str, Verdict]:
+        """Return the conditions that are there only where the database could be asked."""
+        schema = self.schema
+        found = {
+            "DatabaseCapable": schema.capable if schema else None,
+            "DatabaseDurable": self.durable,
+            "PoliciesHealthy": schema.policies if schema else None,
+        }
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    @property
+    def steps(self) -> int:
+        """Return how many steps were carried out in the schema."""
+        return self.schema.steps if self.schema else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +80,8 @@ class Preparer:
             return Preparation(text, failed(error.reason, str(error)))
         schema = await self.keeper.keep(ingestor.key, access.target, suspect=suspect)
         deployment = self.cache.child(ingestor.key, DEPLOYMENTS.kind, ingestor.name)
-        return await self._weigh(spec, access, schema, deployment)
+        preparation = await self._weigh(spec, access, schema, deployment)
+        return replace(preparation, schema=schema, schema_status=schema.status(access.target))
 
     async def _weigh(
         self, spec: IngestorSpec, access: Access, schema: SchemaVerdict, deployment: Manifest | None
@@ -72,7 +91,7 @@ class Preparer:
             connections = connections_per_pod(most, spec.most_replicas, _present_connections(deployment, most))
         except BlockedError as error:
             refusal = failed(error.reason, str(error))
-            return Preparation(schema.reachable, schema.applied, blocked=refusal, steps=schema.steps)
+            return Preparation(schema.reachable, schema.applied, blocked=refusal)
         reachable = schema.reachable
         # Pods are ready without a database, so nothing else keeps a wrong password from replacing pods that work.
         if reachable.good and access.digest != _present_credentials(deployment):
@@ -92,7 +111,6 @@ class Preparer:
             pods_may_roll=schema.pods_may_roll and reachable.good,
             blocked=self._refuse_pod_monitor(spec),
             durable=durable,
-            steps=schema.steps,
         )
 
     def _refuse_pod_monitor(self, spec: IngestorSpec) -> Verdict | None:

@@ -16,10 +16,10 @@ from ingestor_operator.config import Settings
 from ingestor_operator.errors import InvalidSpecError, RefusedError
 from ingestor_operator.manifests.children import DEPLOYMENTS, build_children
 from ingestor_operator.manifests.deployment import TEMPLATE_ANNOTATION
-from ingestor_operator.manifests.facts import Facts, Manifest, digest, selector
+from ingestor_operator.manifests.facts import Manifest, digest, selector
 from ingestor_operator.metrics import Metrics
 from ingestor_operator.pods import PodWatcher
-from ingestor_operator.prepare import Preparer
+from ingestor_operator.prepare import Preparation, Preparer
 from ingestor_operator.queue import Key
 from ingestor_operator.reporter import Reporter, endpoints
 from ingestor_operator.resource.ingestor import FINALIZER, Ingestor, IngestorSpec
@@ -153,10 +153,9 @@ class Reconciler:
             "SchemaApplied": preparation.applied,
             "Ingesting": ingesting,
         }
-        if preparation.durable is not None:
-            verdicts["DatabaseDurable"] = preparation.durable
+        verdicts |= preparation.more
         view = View(self._deployment(ingestor), pods, desired, waiting=waiting, refused=refused)
-        return await self._conclude(ingestor, spec, view, verdicts, preparation.facts)
+        return await self._conclude(ingestor, spec, view, verdicts, preparation)
 
     async def _list_pods(self, ingestor: Ingestor, spec: IngestorSpec) -> list[Manifest]:
         deployment = self._deployment(ingestor)
@@ -173,7 +172,7 @@ class Reconciler:
         spec: IngestorSpec,
         view: View,
         verdicts: dict[str, Verdict],
-        facts: Facts | None,
+        preparation: Preparation,
     ) -> float | None:
         """Judge, report, and say when to look again."""
         standing = view.judge(ingestor.status.get("rolledOut", ""))
@@ -183,7 +182,9 @@ class Reconciler:
             workload = read_workload(view.deployment)
             self._parts.turns.settle(ingestor.key, workload, failed=standing.progressing.bad)
         numbers = standing.numbers | {"endpoints": endpoints(ingestor.name, ingestor.namespace, spec.server.port)}
-        if facts is not None:
+        if preparation.schema_status is not None:
+            numbers["schema"] = preparation.schema_status
+        if (facts := preparation.facts) is not None:
             numbers["connectionsPerPod"] = facts.connections
             numbers |= {"image": facts.image} if standing.rolled_out and not view.waiting else {}
         await self._parts.reporter.report(ingestor, {"Ready": ready, **verdicts}, numbers)

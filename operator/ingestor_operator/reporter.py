@@ -17,7 +17,7 @@ from ingestor_operator.resource.ingestor import API_VERSION, KIND, Ingestor
 
 logger = logging.getLogger(__name__)
 
-_ALWAYS_TOLD = {"DatabaseReachable", "SchemaApplied", "Ingesting"}
+_ALWAYS_TOLD = {"DatabaseReachable", "DatabaseCapable", "SchemaApplied", "PoliciesHealthy", "Ingesting"}
 _MAX_NOTE = 1_000
 """Events hold 1,024 bytes of message."""
 

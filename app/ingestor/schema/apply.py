@@ -1,6 +1,7 @@
 """Carry a plan out: one at a time, never in anybody's way for long, and checked afterwards."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 
@@ -53,12 +54,14 @@ async def apply_schema(
     *,
     roles: Roles | None = None,
     approved: str | None = None,
+    guard: Callable[[Plan], None] | None = None,
     limits: Limits | None = None,
 ) -> Plan:
     """Make the database what ``spec`` asks for and return the plan that was carried out.
 
     ``owner_url`` must be a direct connection: a pooler in transaction mode breaks the advisory lock. ``approved`` is
-    the hash of the plan whose held steps may run as well; it never keeps safe steps from running.
+    the hash of the plan whose held steps may run as well; it never keeps safe steps from running. ``guard`` sees every
+    plan without problems before anything is done, an empty one too, and raises what forbids it.
 
     Raises:
         LockBusyError: another apply, or a long transaction, was in the way for too long.
@@ -71,10 +74,12 @@ async def apply_schema(
         await become_owner(connection, known_roles)
         await take_mutex(connection, spec.name, known_limits)
         plan = make_plan(spec, await read_catalog(connection, spec.name, known_roles), known_roles)
-        if plan.empty:
-            return plan
         if plan.problems:
             raise plan.problems[0].error()
+        if guard is not None:
+            guard(plan)
+        if plan.empty:
+            return plan
         may_run_held = bool(plan.held) and approved == plan.hash
         done = tuple(step for step in plan.steps if step.safety == "safe" or may_run_held)
         for step in done:

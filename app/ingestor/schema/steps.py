@@ -127,6 +127,29 @@ class HeldError(SchemaError):
         self.plan = plan
 
 
+class DatabaseChangedError(HeldError):
+    """Another database answers than the one that was kept until now: nothing is done there unasked, data may differ."""
+
+    default_reason = "database_changed"
+
+    def __init__(self, plan: Plan, known: str) -> None:
+        changes = "; ".join(step.sentence for step in plan.steps) or "nothing"
+        text = f"this is {plan.identity}, not {known} as before: a restore, an upgrade, or a mistake"
+        SchemaError.__init__(self, f"{text}; to be done there once it is accepted as {plan.hash}: {changes}")
+        self.plan = plan
+
+
+class DriftedError(HeldError):
+    """Somebody changed what was applied, and it is to be reported, not corrected."""
+
+    default_reason = "drifted"
+
+    def __init__(self, plan: Plan) -> None:
+        changes = "; ".join(step.sentence for step in plan.steps)
+        SchemaError.__init__(self, f"the database was changed by other hands; to correct it: {changes}")
+        self.plan = plan
+
+
 class StaleApprovalError(HeldError):
     """Held steps were approved by a hash that is not this plan's: statements or data have changed since."""
 

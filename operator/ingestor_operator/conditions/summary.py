@@ -5,14 +5,17 @@ from typing import Any
 
 from ingestor_operator.conditions.verdict import Verdict, failed, ok, unknown
 
-ORDER = ("DatabaseReachable", "SchemaApplied", "Progressing", "Available", "Ingesting")
+ORDER = ("DatabaseReachable", "DatabaseCapable", "SchemaApplied", "Progressing", "Available", "Ingesting")
 """Causes before effects: the first that is not well is the reason of Ready."""
+
+
+_NOT_ASKED = unknown("NotAsked", "the database can't be asked")
 
 
 def judge_ready(verdicts: Mapping[str, Verdict], *, rolled_out: bool) -> Verdict:
     """Return the summary; ``rolled_out`` says that every pod is of this generation, and enough of them serve."""
     for name in ORDER:
-        verdict = verdicts[name]
+        verdict = verdicts.get(name, _NOT_ASKED)
         if verdict.bad and not (name == "Progressing" and rolled_out):
             return failed(verdict.reason, verdict.message)
     if not rolled_out:

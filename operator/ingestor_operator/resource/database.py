@@ -14,6 +14,7 @@ from ingestor_operator.resource.kinds import ResourceModel, SecretRef, duration_
 TlsMode = Literal["VerifyFull", "Require", "Disabled"]
 ManagementPolicy = Literal["Apply", "Plan"]
 ReclaimPolicy = Literal["Retain", "Delete"]
+DriftPolicy = Literal["Correct", "Report"]
 
 
 class CaSecretRef(SecretRef):
@@ -124,6 +125,11 @@ class Schema(ResourceModel):
         "Retain",
         description="What becomes of the data when this object is deleted: Retain keeps them; Delete drops what the"
         " operator made in the database, once all pods are gone.",
+    )
+    drift_policy: DriftPolicy = Field(
+        "Correct",
+        description="What is done where somebody changed what was applied: Correct changes it back as far as that loses"
+        " no data; Report says so in the condition SchemaApplied and leaves it.",
     )
     approved_plan: str | None = Field(
         None,

@@ -31,6 +31,29 @@ class Endpoints(ResourceModel):
     )
 
 
+MAX_STEPS = 32
+MAX_STEP_LENGTH = 500
+
+
+class PendingPlan(ResourceModel):
+    """What would be done to the schema, and is not done yet; `ingestor schema plan` shows the statements."""
+
+    hash: str = Field(max_length=16, description="What spec.schema.approvedPlan must be for it.")
+    steps: Annotated[list[str], Field(max_length=MAX_STEPS)] = Field(
+        default_factory=list, description="The first of its steps: safe or held, what is done, and what that costs."
+    )
+
+
+class SchemaStatus(ResourceModel):
+    """The schema as it was seen last."""
+
+    database: str | None = Field(
+        None, description="Identity of the database: another one behind the same address is not touched unasked."
+    )
+    applied: str | None = Field(None, description="Digest of what was applied last; a difference from it is drift.")
+    pending_plan: PendingPlan | None = Field(None, description="What waits, for approval or for somebody to apply it.")
+
+
 class IngestorStatus(ResourceModel):
     """What is observed."""
 
@@ -42,6 +65,7 @@ class IngestorStatus(ResourceModel):
     image: str | None = Field(None, description="Image that the pods run, once it is rolled out.")
     rolled_out: str | None = Field(None, description="Hash of the pod template that was last rolled out in full.")
     endpoints: Endpoints | None = Field(None, description="Where clients connect.")
+    schema_: SchemaStatus | None = Field(None, alias="schema", description="The schema as it was seen last.")
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
         default_factory=list,
         description="Ready sums up all but DatabaseDurable: this generation is rolled out, the schema is as asked for,"

@@ -6,7 +6,7 @@ from ingestor.errors import ConfigurationError, IngestorError
 from ingestor.schema.faults import DatabaseRefusedError, DatabaseUnavailableError, SchemaError, SchemaTransientError
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
-from ingestor.schema.steps import HeldError, Plan, StaleApprovalError, Step
+from ingestor.schema.steps import DatabaseChangedError, HeldError, Plan, StaleApprovalError, Step
 from ingestor_operator.database import Target, explain, keep_schema, roles_of
 from ingestor_operator.errors import BlockedError
 from ingestor_operator.resource.status import Condition
@@ -25,6 +25,8 @@ AWAY = subclasses(DatabaseRefusedError) | subclasses(DatabaseUnavailableError) |
 
 def make(fault: type[IngestorError]) -> IngestorError:
     """Return an error of a class."""
+    if fault is DatabaseChangedError:
+        return DatabaseChangedError(PLAN, "another")
     return fault(PLAN) if issubclass(fault, HeldError) else fault("it says why")
 
 
@@ -43,7 +45,7 @@ def test_every_fault_has_its_condition(fault: type[IngestorError]) -> None:
         assert verdict.reachable.status == "True"
         assert verdict.applied.status == "False"
         assert str(error) in verdict.applied.message
-    assert verdict.pods_may_roll is issubclass(fault, HeldError)
+    assert verdict.pods_may_roll is (issubclass(fault, HeldError) and fault is not DatabaseChangedError)
     for item in (verdict.reachable, verdict.applied):
         Condition(
             type="x", status=item.status, observed_generation=1, last_transition_time="now", reason=item.reason,

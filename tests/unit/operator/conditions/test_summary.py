@@ -27,7 +27,7 @@ def test_causes_come_before_effects(place: int) -> None:
 
 
 def test_the_order_is_database_schema_pods_points() -> None:
-    assert ORDER == ("DatabaseReachable", "SchemaApplied", "Progressing", "Available", "Ingesting")
+    assert ORDER == ("DatabaseReachable", "DatabaseCapable", "SchemaApplied", "Progressing", "Available", "Ingesting")
 
 
 def test_trouble_on_the_way_to_more_pods_leaves_it_ready() -> None:
