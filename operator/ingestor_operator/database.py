@@ -101,7 +101,7 @@ class SchemaVerdict:
         if self.plan is None:
             return {name: value for name, value in known.items() if value}
         if self.good:
-            return {"database": self.plan.identity, "applied": target.asked}
+            return {"database": self.plan.identity, "applied": target.asked, "pendingPlan": None}
         steps = [_line(step) for step in self.plan.steps]
         pending = {"hash": self.plan.hash, "steps": steps[:MAX_STEPS]}
         return {name: value for name, value in known.items() if value} | {"pendingPlan": pending}

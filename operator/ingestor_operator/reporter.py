@@ -57,7 +57,7 @@ class Reporter:
             "selector": selector_text(ingestor.name),
             "conditions": judged + [item for item in old if item["type"] not in verdicts],
         }
-        if {name: value for name, value in status.items() if value is not None} == before:
+        if _without_nulls(status) == before:
             return
         written = await self._cluster.write_status(ingestor.namespace, ingestor.name, status)
         if written["metadata"]["generation"] == ingestor.generation:  # a newer spec must come as news, by the watch
@@ -97,6 +97,15 @@ class Reporter:
             "source": {"component": MANAGED_BY},
             "reportingComponent": MANAGED_BY,
         }
+
+
+def _without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a merge patch leaves: it takes a null for a field to remove."""
+    return {
+        name: _without_nulls(part) if isinstance(part, Mapping) else part
+        for name, part in value.items()
+        if part is not None
+    }
 
 
 def endpoints(name: str, namespace: str, port: int) -> dict[str, str]:
