@@ -4,11 +4,17 @@ from typing import Any
 
 import pytest
 
-from support.kube import Manifest, Site, ingestor, wait_for
+from support.kube import RELEASE, Manifest, Site, ingestor, wait_for
+from support.kube_load import Load, lossless
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 LOOK_S = 40
+PAUSE_S = 3.0
+"""Longest pause between acknowledgements while the schema changes."""
+HEAVY_RATE = 20_000
+STEPS = 7
+"""From an empty database with its extension to everything."""
 HALF_DAY = "12:00:00"
 
 
@@ -133,3 +139,39 @@ def test_another_database_behind_the_same_address_is_not_touched_unasked(site: S
         site.kubectl("delete", "igst", "moved", "--timeout=60s")
         site.sql("DROP DATABASE metrics WITH (FORCE)", database="postgres")
         site.sql("ALTER DATABASE metrics_before RENAME TO metrics", database="postgres")
+
+
+def test_changes_of_the_schema_hold_nobody_up_who_writes(site: Site) -> None:
+    site.apply(ingestor(replicas=2, schema={"name": "analytics"}))
+    site.wait_ready()
+    changes: tuple[dict[str, Any], ...] = (
+        {"chunkInterval": "12h"},
+        {"index": "TimeBrin"},
+        {"index": "SeriesTime", "retention": {"dropAfter": "60d"}},
+        {"chunkInterval": "6h", "retention": {"dropAfter": "90d"}},
+    )
+    with lossless(Load(site, "beside", HEAVY_RATE, form="columns", batch=500), pause_s=PAUSE_S):
+        for change in changes:
+            site.patch("metrics", {"schema": change})
+            site.wait_condition("SchemaApplied", "Applied", "True")
+    index = "SELECT string_agg(indexname, ',') FROM pg_indexes WHERE schemaname = 'analytics' AND tablename = 'samples'"
+    assert site.sql(index) == "samples_series_time"
+    site.kubectl("delete", "igst", "metrics", "--timeout=60s")
+
+
+def test_two_operators_at_once_do_each_step_once(site: Site) -> None:
+    deployment = f"deployment/{RELEASE}-analytics-ingestor"
+    site.kubectl("scale", deployment, "--replicas=2")
+    site.kubectl("rollout", "status", deployment, "--timeout=60s")
+    try:
+        _site_of(site, "twice")
+        site.wait_ready("twice")
+        events = site.list("events", "")
+    finally:
+        site.kubectl("scale", deployment, "--replicas=1")
+    told = [
+        event["message"]
+        for event in events
+        if event["involvedObject"]["name"] == "twice" and event["reason"] == "SchemaChanged"
+    ]
+    assert told == [f"{STEPS} steps were carried out in schema twice"]
