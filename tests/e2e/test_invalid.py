@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 SHOWN_S = 30.0
 _NUMBERS = itertools.count()
 LONG_NAME = "a" * 51
+HOURLY: Manifest = {
+    "name": "by_hour",
+    "bucket": "1h",
+    "refresh": {"startOffset": "3d", "endOffset": "1h", "scheduleInterval": "1h"},
+}
 
 
 def changed(*changes: tuple[str, Any], name: str = "") -> Manifest:
@@ -85,6 +90,27 @@ REFUSED = {
     "a schema of PostgreSQL's": (changed(("schema.name", "pg_temp")), "reserved by PostgreSQL or TimescaleDB"),
     "a schema's name that is none": (changed(("schema.name", "My-Schema")), "spec.schema.name"),
     "an index that is none": (changed(("schema.index", "Hash")), '"SeriesTime", "TimeBrin"'),
+    "a retention before the columnstore": (
+        changed(("schema.columnstore", {"after": "90d"}), ("schema.retention", {"dropAfter": "90d"})),
+        "chunks would be gone before",
+    ),
+    "a refresh past the retention": (
+        changed(("schema.rollups", [HOURLY]), ("schema.retention", {"dropAfter": "2d"})),
+        "replace the history of dropped points with nothing",
+    ),
+    "a refresh of less than two buckets": (
+        changed(("schema.rollups", [HOURLY | {"bucket": "2d"}])), "must be 2 buckets or more",
+    ),
+    "a rollup that is made again and again": (
+        changed(("schema.rollups", [HOURLY | {"retention": {"dropAfter": "2d"}}])), "would make again what was dropped",
+    ),
+    "a rollup twice": (changed(("schema.rollups", [HOURLY, HOURLY])), "Duplicate value"),
+    "a rollup of our table's name": (changed(("schema.rollups", [HOURLY | {"name": "samples"}])), "choose another"),
+    "a column twice": (
+        changed(("schema.columnstore", {"orderBy": ["series_id DESC"]})), "may stand once in segmentBy and orderBy",
+    ),
+    "a column that is none": (changed(("schema.columnstore", {"orderBy": ["labels"]})), "orderBy"),
+    "a retention of no time": (changed(("schema.retention", {"dropAfter": "0d"})), "dropAfter"),
     "an approval that is none": (changed(("schema.approvedPlan", "yes")), "spec.schema.approvedPlan"),
     "a log level that is none": (changed(("observability.logLevel", "LOUD")), '"DEBUG", "INFO"'),
     "a name that is too long": (changed(name=LONG_NAME), "at most 50 of a-z, 0-9 and -"),

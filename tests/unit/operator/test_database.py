@@ -6,9 +6,11 @@ from ingestor.errors import ConfigurationError, IngestorError
 from ingestor.schema.faults import DatabaseRefusedError, DatabaseUnavailableError, SchemaError, SchemaTransientError
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
-from ingestor.schema.steps import DatabaseChangedError, HeldError, Plan, StaleApprovalError, Step
-from ingestor_operator.database import Target, explain, keep_schema, roles_of
+from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, StaleApprovalError, Step
+from ingestor_operator.conditions.verdict import failed, ok
+from ingestor_operator.database import Before, SchemaVerdict, Target, explain, keep_schema, roles_of
 from ingestor_operator.errors import BlockedError
+from ingestor_operator.resource.database import DriftPolicy
 from ingestor_operator.resource.status import Condition
 
 PLAN = Plan("db", (Step("index", "i", ("CREATE INDEX",), "make an index", "held", "it is big"),))
@@ -56,6 +58,51 @@ def test_every_fault_has_its_condition(fault: type[IngestorError]) -> None:
 def test_an_approval_is_asked_for_by_its_field_and_hash() -> None:
     for error in (HeldError(PLAN), StaleApprovalError(PLAN)):
         assert f"spec.schema.approvedPlan: {PLAN.hash}" in explain(error).applied.message
+
+
+def _target(drift: DriftPolicy = "Correct", approved: str | None = None, **before: str) -> Target:
+    return Target("url", Roles.for_schema("analytics"), SchemaSpec(), "Apply", approved, drift, Before(**before))
+
+
+def test_the_first_look_and_the_same_database_are_no_news() -> None:
+    _target().check(PLAN)
+    _target(database=PLAN.identity).check(PLAN)
+
+
+def test_another_database_is_left_alone_until_its_plan_is_approved() -> None:
+    for plan in (PLAN, Plan("db")):  # a copy that has the schema already, too
+        with pytest.raises(DatabaseChangedError, match=f"not another as before.*accepted as {plan.hash}"):
+            _target(database="another").check(plan)
+        _target(database="another", approved=plan.hash).check(plan)
+
+
+def test_only_what_was_applied_before_can_drift() -> None:
+    applied = _target().asked
+    with pytest.raises(DriftedError, match="changed by other hands; to correct it: make an index"):
+        _target("Report", database="db", applied=applied).check(PLAN)
+    for fine in (
+        _target("Correct", database="db", applied=applied),
+        _target("Report", database="db", applied="what was asked for before"),
+        _target("Report"),
+    ):
+        fine.check(PLAN)
+    _target("Report", database="db", applied=applied).check(Plan("db"))
+
+
+def test_the_status_keeps_what_is_applied_and_what_waits() -> None:
+    target = _target(database="db", applied="before")
+    held = explain(HeldError(PLAN)).status(target)
+    assert held["pendingPlan"] == {"hash": PLAN.hash, "steps": ["held: make an index, which it is big"]}
+    assert (held["database"], held["applied"]) == ("db", "before")
+    assert explain(DatabaseUnavailableError("away")).status(target) == {"database": "db", "applied": "before"}
+
+
+def test_what_a_build_lacks_and_which_policies_fail_are_conditions() -> None:
+    plan = Plan("db", unavailable=("no columnstore",), failing=("job 7 failed",))
+    verdict = SchemaVerdict(ok("a", "b"), ok("a", "b"), plan=plan)
+    assert verdict.capable == failed("FeatureUnavailable", "no columnstore")
+    assert verdict.policies == failed("PolicyFailing", "job 7 failed")
+    assert SchemaVerdict(ok("a", "b"), ok("a", "b")).capable is None
 
 
 def test_an_error_without_a_reason_is_still_told() -> None:
