@@ -12,9 +12,9 @@ from ingestor.schema.drop import drop_schema
 from ingestor.schema.preflight import inspect_durability
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
-from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, Step
+from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, Step, StepKind
 from ingestor.schema.versions import load_migrations
-from ingestor_operator.conditions.verdict import Verdict, camel, failed, ok, unknown
+from ingestor_operator.conditions.verdict import Verdict, camel, failed, ok, shorten, unknown
 from ingestor_operator.errors import BlockedError, DatabaseError
 from ingestor_operator.manifests.facts import digest
 from ingestor_operator.resource.database import DriftPolicy, ManagementPolicy
@@ -101,7 +101,8 @@ class SchemaVerdict:
         if self.plan is None:
             return {name: value for name, value in known.items() if value}
         if self.good:
-            return {"database": self.plan.identity, "applied": target.asked, "pendingPlan": None}
+            applied = target.asked if self.applied.reason == "Applied" else None
+            return {"database": self.plan.identity, "applied": applied, "pendingPlan": None}
         steps = [_line(step) for step in self.plan.steps]
         pending = {"hash": self.plan.hash, "steps": steps[:MAX_STEPS]}
         return {name: value for name, value in known.items() if value} | {"pendingPlan": pending}
@@ -144,11 +145,12 @@ def roles_of(owner: str, writer: str, reader: str | None, schema: str) -> Roles:
 
 
 async def keep_schema(target: Target) -> SchemaVerdict:
-    """Make the schema what is asked for, or with policy Plan say what is missing; database errors become verdicts."""
+    """Make the schema what is asked for, or by its policy only say what is missing; database errors become verdicts."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            if target.policy == "Plan":
-                return _judge(await plan_schema(target.owner_url, target.spec, roles=target.roles))
+            if target.policy != "Apply":
+                plan = await plan_schema(target.owner_url, target.spec, roles=target.roles)
+                return _observe(plan) if target.policy == "Observe" else _judge(plan)
             done = await apply_schema(
                 target.owner_url, target.spec, roles=target.roles, approved=target.approved, guard=target.check
             )
@@ -220,6 +222,10 @@ def explain(error: IngestorError) -> SchemaVerdict:
 _REACHABLE = ok("Connected", "the database answers, and takes the password")
 
 
+_NEEDED: frozenset[StepKind] = frozenset({"extension", "schema", "migration", "hypertable", "grants"})
+"""Steps without which pods can't write."""
+
+
 def _judge(plan: Plan) -> SchemaVerdict:
     if plan.problems:
         first = plan.problems[0]
@@ -227,8 +233,17 @@ def _judge(plan: Plan) -> SchemaVerdict:
     if plan.empty:
         return _applied(plan, 0)
     steps = "; ".join(step.sentence for step in plan.steps)
-    text = f"managementPolicy is Plan: set it to Apply, or run `ingestor schema apply`, for {plan.hash}: {steps}"
+    text = f"managementPolicy is not Apply: set it so, or run `ingestor schema apply`, for {plan.hash}: {steps}"
     return SchemaVerdict(_REACHABLE, failed("PlanPending", text), plan=plan)
+
+
+def _observe(plan: Plan) -> SchemaVerdict:
+    """Judge a schema that others keep: what pods need must be there, the rest is as it is."""
+    if plan.problems or any(step.kind in _NEEDED for step in plan.steps):
+        return _judge(plan)
+    differences = "; ".join(step.sentence for step in plan.steps) or "it is as asked for"
+    text = f"managementPolicy is Observe: the schema has what pods need; {differences}"
+    return SchemaVerdict(_REACHABLE, ok("Observed", shorten(text)), plan=plan)
 
 
 def _applied(plan: Plan, steps: int) -> SchemaVerdict:

@@ -235,7 +235,7 @@ def _database() -> Drawn:
 def _schema() -> Drawn:
     return _some(
         {
-            "managementPolicy": st.sampled_from(["Apply", "Plan"]),
+            "managementPolicy": st.sampled_from(["Apply", "Plan", "Observe"]),
             "approvedPlan": st.just("0123456789abcdef"),
             "name": st.sampled_from(["analytics", "a", "_x9"]),
             "index": st.sampled_from(["SeriesTime", "TimeBrin"]),

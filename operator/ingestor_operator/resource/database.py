@@ -12,7 +12,7 @@ from ingestor_operator.resource.ageing import AGEING_RULES, ColumnstoreSpec, Ret
 from ingestor_operator.resource.kinds import ResourceModel, SecretRef, duration_between, rules
 
 TlsMode = Literal["VerifyFull", "Require", "Disabled"]
-ManagementPolicy = Literal["Apply", "Plan"]
+ManagementPolicy = Literal["Apply", "Plan", "Observe"]
 ReclaimPolicy = Literal["Retain", "Delete"]
 DriftPolicy = Literal["Correct", "Report"]
 
@@ -109,8 +109,8 @@ class Schema(ResourceModel):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "!(self.reclaimPolicy == 'Delete' && self.managementPolicy == 'Plan')",
-                "reclaimPolicy Delete changes the database, which managementPolicy Plan forbids: use Apply, or Retain",
+                "self.reclaimPolicy != 'Delete' || self.managementPolicy == 'Apply'",
+                "reclaimPolicy Delete changes the database, which needs managementPolicy Apply: use that, or Retain",
             ),
             *AGEING_RULES,
         )
@@ -119,7 +119,8 @@ class Schema(ResourceModel):
     management_policy: ManagementPolicy = Field(
         "Apply",
         description="Apply makes the schema what this object asks for; Plan only says what would be done, in the"
-        " condition SchemaApplied, and pods neither start nor change until somebody has done it.",
+        " condition SchemaApplied, and pods neither start nor change until somebody has done it; Observe leaves the"
+        " schema to others, and pods run as soon as it has what they need.",
     )
     reclaim_policy: ReclaimPolicy = Field(
         "Retain",

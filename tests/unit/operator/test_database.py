@@ -1,5 +1,7 @@
 """What errors of the schema engine mean for the conditions; a new one cannot be forgotten."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingestor.errors import ConfigurationError, IngestorError
@@ -7,6 +9,7 @@ from ingestor.schema.faults import DatabaseRefusedError, DatabaseUnavailableErro
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, StaleApprovalError, Step
+from ingestor_operator import database
 from ingestor_operator.conditions.verdict import failed, ok
 from ingestor_operator.database import Before, SchemaVerdict, Target, explain, keep_schema, roles_of
 from ingestor_operator.errors import BlockedError
@@ -103,6 +106,28 @@ def test_what_a_build_lacks_and_which_policies_fail_are_conditions() -> None:
     assert verdict.capable == failed("FeatureUnavailable", "no columnstore")
     assert verdict.policies == failed("PolicyFailing", "job 7 failed")
     assert SchemaVerdict(ok("a", "b"), ok("a", "b")).capable is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "reason"),
+    [
+        ((), "True", "Observed"),
+        (PLAN.steps, "True", "Observed"),
+        ((*PLAN.steps, Step("migration", "9", ("…",), "apply migration 9")), "False", "PlanPending"),
+    ],
+)
+async def test_a_schema_that_others_keep_needs_only_what_pods_need(
+    monkeypatch: pytest.MonkeyPatch, steps: tuple[Step, ...], status: str, reason: str
+) -> None:
+    async def plan_schema(*_: object, **__: object) -> Plan:
+        return Plan("db", steps)
+
+    monkeypatch.setattr(database, "plan_schema", plan_schema)
+    target = replace(_target(), policy="Observe")
+    verdict = await keep_schema(target)
+    assert (verdict.applied.status, verdict.applied.reason) == (status, reason)
+    assert verdict.pods_may_roll is (status == "True")
+    assert not verdict.status(target).get("applied")
 
 
 def test_an_error_without_a_reason_is_still_told() -> None:
