@@ -100,12 +100,17 @@ class SchemaVerdict:
         known = {"database": target.before.database, "applied": target.before.applied}
         if self.plan is None:
             return {name: value for name, value in known.items() if value}
-        if self.good:
+        if (waiting := self.pending) is None:
             applied = target.asked if self.applied.reason == "Applied" else None
             return {"database": self.plan.identity, "applied": applied, "pendingPlan": None}
-        steps = [_line(step) for step in self.plan.steps]
-        pending = {"hash": self.plan.hash, "steps": steps[:MAX_STEPS]}
+        steps = [_line(step) for step in waiting.steps]
+        pending = {"hash": waiting.hash, "steps": steps[:MAX_STEPS]}
         return {name: value for name, value in known.items() if value} | {"pendingPlan": pending}
+
+    @property
+    def pending(self) -> Plan | None:
+        """Return the plan that waits for somebody."""
+        return None if self.good else self.plan
 
     @property
     def policies(self) -> Verdict | None:

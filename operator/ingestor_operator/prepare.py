@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ingestor.schema.steps import Plan
 from ingestor_operator.access import Access, AccessReader
 from ingestor_operator.budget import connections_per_pod
 from ingestor_operator.cache import Cache
@@ -45,6 +46,11 @@ class Preparation:
             "PoliciesHealthy": schema.policies if schema else None,
         }
         return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    @property
+    def pending(self) -> Plan | None:
+        """Return the plan that waits for somebody."""
+        return self.schema.pending if self.schema else None
 
     @property
     def steps(self) -> int:

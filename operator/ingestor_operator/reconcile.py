@@ -17,6 +17,7 @@ from ingestor_operator.errors import InvalidSpecError, RefusedError
 from ingestor_operator.manifests.children import DEPLOYMENTS, build_children
 from ingestor_operator.manifests.deployment import TEMPLATE_ANNOTATION
 from ingestor_operator.manifests.facts import Manifest, digest, selector
+from ingestor_operator.manifests.plan import build_plan
 from ingestor_operator.metrics import Metrics
 from ingestor_operator.pods import PodWatcher
 from ingestor_operator.prepare import Preparation, Preparer
@@ -139,6 +140,8 @@ class Reconciler:
         desired, waiting, refused = "", False, preparation.blocked
         if preparation.facts is not None:
             manifests = build_children(ingestor, spec, preparation.facts, pod_monitors=self._settings.pod_monitors)
+            if preparation.pending is not None:
+                manifests.append(build_plan(ingestor, preparation.pending))
             deployment = next(item for item in manifests if item["kind"] == DEPLOYMENTS.kind)
             desired = deployment["metadata"]["annotations"][TEMPLATE_ANNOTATION]
             observed = self._deployment(ingestor)

@@ -13,6 +13,8 @@ LOOK_S = 40
 PAUSE_S = 3.0
 """Longest pause between acknowledgements while the schema changes."""
 HEAVY_RATE = 20_000
+FULL = 0
+"""As many points per second as servers and database take."""
 STEPS = 7
 """From an empty database with its extension to everything."""
 HALF_DAY = "12:00:00"
@@ -84,6 +86,9 @@ def test_a_retention_over_older_points_waits_for_approval_by_the_plan_that_is_sh
     shown = _pending(site, "aged")
     assert shown["hash"] in condition["message"]
     assert any(step.startswith("held: drop chunks of samples from an age of 10d on") for step in shown["steps"])
+    written = site.get("configmap", "aged-schema-plan")["data"]["plan.sql"]
+    assert f"spec.schema.approvedPlan: {shown['hash']}" in written
+    assert "drop_chunks" in written
 
     _store(site, "aged", 15)  # one chunk more would go: what was read is not what would be done
     site.patch("aged", {"schema": {"approvedPlan": shown["hash"]}})
@@ -94,6 +99,7 @@ def test_a_retention_over_older_points_waits_for_approval_by_the_plan_that_is_sh
     site.wait_condition("SchemaApplied", "Applied", "True", name="aged")
     assert _count(site, "aged") == "2"
     assert "pendingPlan" not in site.get("igst", "aged")["status"]["schema"]
+    wait_for(lambda: not site.exists("configmap", "aged-schema-plan"), LOOK_S, lambda: "the old plan can still be read")
 
 
 def test_an_apache_build_says_what_it_lacks_and_retires_old_points_all_the_same(site: Site) -> None:
@@ -141,19 +147,39 @@ def test_another_database_behind_the_same_address_is_not_touched_unasked(site: S
         site.sql("ALTER DATABASE metrics_before RENAME TO metrics", database="postgres")
 
 
-def test_changes_of_the_schema_hold_nobody_up_who_writes(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("rate", "changes"),
+    [
+        pytest.param(
+            HEAVY_RATE,
+            (
+                {"chunkInterval": "12h"},
+                {"index": "TimeBrin"},
+                {"index": "SeriesTime", "retention": {"dropAfter": "60d"}},
+            ),
+            id="another index while the table is small",
+        ),
+        pytest.param(
+            FULL,
+            ({"chunkInterval": "12h"}, {"retention": {"dropAfter": "60d"}}, {"chunkInterval": "6h", "retention": None}),
+            id="as fast as it goes",
+        ),
+    ],
+)
+def test_changes_of_the_schema_hold_nobody_up_who_writes(
+    site: Site, rate: int, changes: tuple[dict[str, Any], ...]
+) -> None:
+    site.sql("DROP SCHEMA IF EXISTS analytics CASCADE")
     site.apply(ingestor(replicas=2, schema={"name": "analytics"}))
     site.wait_ready()
-    changes: tuple[dict[str, Any], ...] = (
-        {"chunkInterval": "12h"},
-        {"index": "TimeBrin"},
-        {"index": "SeriesTime", "retention": {"dropAfter": "60d"}},
-        {"chunkInterval": "6h", "retention": {"dropAfter": "90d"}},
-    )
-    with lossless(Load(site, "beside", HEAVY_RATE, form="columns", batch=500), pause_s=PAUSE_S):
+    with lossless(Load(site, f"beside-{rate}", rate, form="columns", batch=500), pause_s=PAUSE_S):
         for change in changes:
             site.patch("metrics", {"schema": change})
             site.wait_condition("SchemaApplied", "Applied", "True")
+        site.sql("REVOKE SELECT ON analytics.metrics FROM analytics_reader")
+        _look_again(site, "metrics", 1)
+        right = "SELECT has_table_privilege('analytics_reader', 'analytics.metrics', 'SELECT')"
+        wait_for(lambda: site.sql(right) == "t", LOOK_S, lambda: f"not given again: {site.conditions()}")
     index = "SELECT string_agg(indexname, ',') FROM pg_indexes WHERE schemaname = 'analytics' AND tablename = 'samples'"
     assert site.sql(index) == "samples_series_time"
     site.kubectl("delete", "igst", "metrics", "--timeout=60s")

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Images:
-    """The images under test: ``next`` is the same software under another tag, to roll to.
+    """The images under test: ``next`` is the same software with one migration more, see ``tests/e2e/next_release``.
 
     ``database_user`` is user and group of PostgreSQL in the database's image.
     """

@@ -41,6 +41,7 @@ KINDS = (
     Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", optional=True),
     DEPLOYMENTS,
     Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", optional=True),
+    Kind("", "v1", "ConfigMap", "configmaps", optional=True),
 )
 """In the order in which they are applied: what pods need comes before them."""
 

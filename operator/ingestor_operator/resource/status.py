@@ -36,7 +36,10 @@ MAX_STEP_LENGTH = 500
 
 
 class PendingPlan(ResourceModel):
-    """What would be done to the schema, and is not done yet; `ingestor schema plan` shows the statements."""
+    """What would be done to the schema, and is not done yet.
+
+    The ConfigMap of the Ingestor's name and -schema-plan has the statements.
+    """
 
     hash: str = Field(max_length=16, description="What spec.schema.approvedPlan must be for it.")
     steps: Annotated[list[str], Field(max_length=MAX_STEPS)] = Field(

@@ -15,6 +15,7 @@ RIGHTS = {
     ("apps", "deployments"): APPLIED,
     ("", "services"): APPLIED,
     ("", "serviceaccounts"): APPLIED,
+    ("", "configmaps"): REMOVABLE,
     ("", "secrets"): {"get"},
     ("", "pods"): {"list"},
     ("", "events"): {"create"},

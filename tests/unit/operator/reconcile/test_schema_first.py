@@ -1,11 +1,15 @@
 """No pod runs on a schema that is not as asked for; running ones stay as they are."""
 
+from dataclasses import replace
+
 import pytest
 
+from ingestor.schema.steps import Plan, Step
 from ingestor_operator.conditions.verdict import failed, ok
 from ingestor_operator.database import SchemaVerdict
 from support.fake_database import DOWN, GOOD, HELD, REFUSED
 from support.operator_site import OperatorSite
+from support.operator_specs import NAMESPACE
 
 
 @pytest.mark.parametrize("verdict", [REFUSED, DOWN], ids=["refused", "down"])
@@ -61,6 +65,22 @@ async def test_a_step_that_waits_for_approval_does_not_keep_pods_from_rolling(si
     await site.settle()
     assert site.deployment()["spec"]["replicas"] == 2
     assert site.conditions()["Ready"] == ("False", "ApprovalRequired")
+
+
+async def test_a_plan_that_waits_can_be_read_until_it_is_carried_out(site: OperatorSite) -> None:
+    step = Step("retention", "samples", ("SELECT drop_chunks()",), "drop chunks", "held", "drops 2 chunks")
+    plan = Plan("db", (step,))
+    site.database.verdict = replace(HELD, plan=plan)
+    site.add_ingestor()
+    await site.settle()
+    found = site.api.get("ConfigMap", NAMESPACE, "metrics-schema-plan")
+    assert found is not None
+    assert "SELECT drop_chunks();" in found["data"]["plan.sql"]
+    assert plan.hash in found["data"]["plan.sql"]
+    site.database.verdict = GOOD
+    site.now_s += 60
+    await site.settle()
+    assert site.api.get("ConfigMap", NAMESPACE, "metrics-schema-plan") is None
 
 
 async def test_a_missing_secret_is_named_and_nothing_is_asked(site: OperatorSite) -> None:
