@@ -23,6 +23,7 @@ _DATA_DISK_BYTES = 700 * MIB
 _WAL_DISK_BYTES = 600 * MIB
 _SETTINGS = "max_wal_size = '192MB'\nmin_wal_size = '80MB'\n"
 """Bounds that leave room on the WAL's disk."""
+_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,15 @@ class StormDatabase:
         return await asyncpg.connect(self.database.admin_url, timeout=5, command_timeout=20)
 
     async def start(self) -> None:
-        """Start the server if it is down, and wait until it takes connections."""
-        await self.server.start()
-        assert await wait_until_ready(self.database.admin_url, lambda: self.server.pid is not None)
+        """Start the server if it is down, and wait until it takes connections.
+
+        One that is ending when it is looked at, as after a panic whose recovery met a full disk, is started anew.
+        """
+        for _ in range(_STARTS):
+            await self.server.start()
+            if await wait_until_ready(self.database.admin_url, lambda: self.server.pid is not None):
+                return
+        raise RuntimeError(f"PostgreSQL did not start in {_STARTS} attempts; see {self.server.log_file}")
 
     async def processes(self) -> Sequence[psutil.Process]:
         """Return every process of the server, the postmaster first."""
