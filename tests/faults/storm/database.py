@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ _WAL_DISK_BYTES = 600 * MIB
 _SETTINGS = "max_wal_size = '192MB'\nmin_wal_size = '80MB'\n"
 """Bounds that leave room on the WAL's disk."""
 _STARTS = 3
+_FULL_S = 30.0
+"""Longest time that a storm keeps a disk full, and some more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ class StormDatabase:
     wal_disk: Disk | None
 
     async def connect(self) -> asyncpg.Connection:
-        """Connect as the administrator, past every gate."""
-        return await asyncpg.connect(self.database.admin_url, timeout=5, command_timeout=20)
+        """Connect as the administrator, past every gate; a new backend may need room on a disk that is full."""
+        async with asyncio.timeout(_FULL_S):
+            while True:
+                with suppress(asyncpg.DiskFullError):
+                    return await asyncpg.connect(self.database.admin_url, timeout=5, command_timeout=20)
+                await asyncio.sleep(0.1)
 
     async def start(self) -> None:
         """Start the server if it is down, and wait until it takes connections.
