@@ -145,18 +145,24 @@ async def _stall_database(site: Site, strike: Strike) -> int:
 
 async def _stall_backends(site: Site, strike: Strike) -> int:
     async with site.database_lock:
-        connection = await site.database.connect()
-        try:
-            pids = [row["pid"] for row in await connection.fetch(_WRITERS, int(strike.amount))]
-        finally:
-            connection.terminate()
-        stopped = [process for process in await site.database.processes() if process.pid in pids]
+        while not (stopped := await _writers(site, int(strike.amount))):  # they may just be connecting anew
+            await asyncio.sleep(_POLL_S)
         try:
             _signal(stopped, signal.SIGSTOP)
             await asyncio.sleep(strike.length_s)
         finally:
             _signal(stopped, signal.SIGCONT)
     return len(stopped)
+
+
+async def _writers(site: Site, most: int) -> list[psutil.Process]:
+    """Return some of the writers' backends."""
+    connection = await site.database.connect()
+    try:
+        pids = [row["pid"] for row in await connection.fetch(_WRITERS, most)]
+    finally:
+        connection.terminate()
+    return [process for process in await site.database.processes() if process.pid in pids]
 
 
 async def _cut_network(site: Site, strike: Strike) -> int:

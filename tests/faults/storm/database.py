@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ _DATA_DISK_BYTES = 700 * MIB
 _WAL_DISK_BYTES = 600 * MIB
 _SETTINGS = "max_wal_size = '192MB'\nmin_wal_size = '80MB'\n"
 """Bounds that leave room on the WAL's disk."""
+_STARTS = 3
+_FULL_S = 30.0
+"""Longest time that a storm keeps a disk full, and some more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,23 @@ class StormDatabase:
     wal_disk: Disk | None
 
     async def connect(self) -> asyncpg.Connection:
-        """Connect as the administrator, past every gate."""
-        return await asyncpg.connect(self.database.admin_url, timeout=5, command_timeout=20)
+        """Connect as the administrator, past every gate; a new backend may need room on a disk that is full."""
+        async with asyncio.timeout(_FULL_S):
+            while True:
+                with suppress(asyncpg.DiskFullError):
+                    return await asyncpg.connect(self.database.admin_url, timeout=5, command_timeout=20)
+                await asyncio.sleep(0.1)
 
     async def start(self) -> None:
-        """Start the server if it is down, and wait until it takes connections."""
-        await self.server.start()
-        assert await wait_until_ready(self.database.admin_url, lambda: self.server.pid is not None)
+        """Start the server if it is down, and wait until it takes connections.
+
+        One that is ending when it is looked at, as after a panic whose recovery met a full disk, is started anew.
+        """
+        for _ in range(_STARTS):
+            await self.server.start()
+            if await wait_until_ready(self.database.admin_url, lambda: self.server.pid is not None):
+                return
+        raise RuntimeError(f"PostgreSQL did not start in {_STARTS} attempts; see {self.server.log_file}")
 
     async def processes(self) -> Sequence[psutil.Process]:
         """Return every process of the server, the postmaster first."""
