@@ -97,15 +97,14 @@ class SchemaVerdict:
 
     def status(self, target: Target) -> dict[str, Any]:
         """Return what the object's status keeps of this look: where it was, what is applied, and what waits."""
-        known = {"database": target.before.database, "applied": target.before.applied}
+        known = {"database": target.before.database or None, "applied": target.before.applied or None}
         if self.plan is None:
-            return {name: value for name, value in known.items() if value}
+            return {**known, "pendingPlan": None}
         if (waiting := self.pending) is None:
             applied = target.asked if self.applied.reason == "Applied" else None
             return {"database": self.plan.identity, "applied": applied, "pendingPlan": None}
         steps = [_line(step) for step in waiting.steps]
-        pending = {"hash": waiting.hash, "steps": steps[:MAX_STEPS]}
-        return {name: value for name, value in known.items() if value} | {"pendingPlan": pending}
+        return {**known, "pendingPlan": {"hash": waiting.hash, "steps": steps[:MAX_STEPS]}}
 
     @property
     def pending(self) -> Plan | None:
@@ -252,7 +251,8 @@ def _observe(plan: Plan) -> SchemaVerdict:
 
 
 def _applied(plan: Plan, steps: int) -> SchemaVerdict:
-    return SchemaVerdict(_REACHABLE, ok("Applied", "the schema is as asked for"), steps, plan)
+    text = "; ".join(("the schema is as asked for", *plan.notes))
+    return SchemaVerdict(_REACHABLE, ok("Applied", text), steps, plan)
 
 
 def _reason(error: IngestorError) -> str:

@@ -15,7 +15,7 @@ from ingestor.schema.versions import REQUIRED_VERSION
 def show_plan(shown: Plan, *, done: bool) -> None:
     """Print a plan, or what was done of it, as a tree."""
     console = Console(highlight=False)
-    for mark, texts in (("unavailable", shown.unavailable), ("failing", shown.failing)):
+    for mark, texts in (("unavailable", shown.unavailable), ("failing", shown.failing), ("note", shown.notes)):
         for text in texts:
             console.print(f"[yellow]{mark}[/] {escape(text)}")
     if shown.empty:
@@ -65,7 +65,9 @@ def _columnstore(catalog: Catalog) -> list[str]:
     if settings is None:
         return []
     how = f"segments by {', '.join(settings.segment_by) or 'nothing'}, in order of {', '.join(settings.order_by)}"
-    return [f"samples by columns: {how}; {sum(one.converted for one in chunks)} of {len(chunks)} chunks"]
+    converted, earlier = sum(one.converted for one in chunks), sum(one.earlier for one in chunks)
+    others = f", {earlier} of them by earlier settings" if earlier else ""
+    return [f"samples by columns: {how}; {converted} of {len(chunks)} chunks{others}"]
 
 
 def _job(job: Job) -> str:

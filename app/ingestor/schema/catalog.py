@@ -145,7 +145,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk of samples or of a rollup, from ``start_us`` to ``end_us`` (excluded); ``rows`` is an estimate."""
+    """A chunk of samples or of a rollup, from ``start_us`` to ``end_us`` (excluded); ``rows`` is an estimate.
+
+    ``converted`` chunks are kept by columns; ``earlier`` ones were converted by settings that have changed since.
+    """
 
     relation: str
     name: str
@@ -153,6 +156,7 @@ class Chunk:
     end_us: int
     rows: int = 0
     converted: bool = False
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ def make_plan(
         *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
-    return Plan(identity, steps, unavailable=_unavailable(spec, catalog), failing=_failing(catalog))
+    return Plan(
+        identity, steps, unavailable=_unavailable(spec, catalog), failing=_failing(catalog), notes=_notes(catalog)
+    )
 
 
 def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[Step, ...]:
@@ -54,6 +56,13 @@ def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[
 def _failing(catalog: Catalog) -> tuple[str, ...]:
     failed = [job for job in catalog.jobs if job.failure]
     return tuple(f"the {job.kind} policy of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
+
+
+def _notes(catalog: Catalog) -> tuple[str, ...]:
+    chunks = catalog.chunks_of("samples")
+    earlier = sum(chunk.earlier for chunk in chunks)
+    text = f"{earlier} of {len(chunks)} chunks of samples are kept by columns in another way than is asked for now"
+    return (f"{text}, and stay so",) if earlier else ()
 
 
 def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:

@@ -66,7 +66,8 @@ class Plan:
     """The way from what is there to what is asked for, in the order of its steps.
 
     ``identity`` names the database and the schema that the plan was made for; ``unavailable`` says what is asked for
-    and this build of TimescaleDB can't do, ``failing`` which policies failed when they ran last, both in sentences.
+    and this build of TimescaleDB can't do, ``failing`` which policies failed when they ran last, ``notes`` what else
+    there is to know, all in sentences.
     """
 
     identity: str
@@ -74,6 +75,7 @@ class Plan:
     problems: tuple[Problem, ...] = field(default=())
     unavailable: tuple[str, ...] = field(default=())
     failing: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def empty(self) -> bool:
@@ -101,6 +103,7 @@ class Plan:
             "empty": self.empty,
             "unavailable": list(self.unavailable),
             "failing": list(self.failing),
+            "notes": list(self.notes),
             "problems": [{"reason": problem.reason, "message": problem.message} for problem in self.problems],
             "steps": [
                 {

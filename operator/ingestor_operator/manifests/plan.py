@@ -1,4 +1,4 @@
-"""The plan that waits, for a person to read before they approve it: every statement, which the status has no room for."""
+"""The plan that waits, for a person to read before they approve it: whole, as the status has no room for it."""
 
 from ingestor.schema.steps import Plan, Step
 from ingestor_operator.manifests.facts import Manifest, build

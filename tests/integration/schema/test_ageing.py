@@ -138,7 +138,11 @@ async def test_segments_and_order_change_for_chunks_to_come_and_older_ones_are_c
     await site.convert(2)
     (sentence,) = await site.apply(columnstore={"segmentBy": [], "orderBy": ["series_id", "time"]})
     assert sentence.endswith("; 2 chunks converted before stay as they are")
-    assert (await site.read()).columnstore == ColumnstoreSettings((), ("series_id", "time"))
+    catalog = await site.read()
+    assert catalog.columnstore == ColumnstoreSettings((), ("series_id", "time"))
+    assert sum(chunk.earlier for chunk in catalog.chunks) == 2
+    (note,) = (await plan_schema(URL, site.spec(columnstore={"segmentBy": [], "orderBy": ["series_id", "time"]}))).notes
+    assert note.startswith(f"2 of {len(catalog.chunks)} chunks of samples are kept by columns in another way")
     assert await site.count() == 24 * DAYS
 
 

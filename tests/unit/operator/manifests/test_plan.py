@@ -2,15 +2,14 @@
 
 from ingestor.schema.steps import Plan, Step
 from ingestor_operator.manifests.plan import KEY, MAX_CHARACTERS, build_plan
-from ingestor_operator.resource.ingestor import Ingestor
-from support.operator_specs import ingestor_body
+from support.operator_specs import read_ingestor
 
 SAFE = Step("index", "i", ("CREATE INDEX i ON t (a);", "ANALYZE t"), "make an index")
 HELD = Step("drop_chunks", "samples", ("SELECT drop_chunks()",), "drop\nchunks", "held", "drops 2 chunks")
 
 
 def _text(*steps: Step) -> str:
-    manifest = build_plan(Ingestor.read(ingestor_body()), Plan("server/metrics", steps))
+    manifest = build_plan(read_ingestor(), Plan("server/metrics", steps))
     assert manifest["metadata"]["name"] == "metrics-schema-plan"
     assert set(manifest["data"]) == {KEY}
     return str(manifest["data"][KEY])

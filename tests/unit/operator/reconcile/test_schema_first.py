@@ -11,6 +11,8 @@ from support.fake_database import DOWN, GOOD, HELD, REFUSED
 from support.operator_site import OperatorSite
 from support.operator_specs import NAMESPACE
 
+APPLIED = replace(GOOD, plan=Plan("db"))
+
 
 @pytest.mark.parametrize("verdict", [REFUSED, DOWN], ids=["refused", "down"])
 async def test_no_pods_are_started_while_the_schema_is_not_there(site: OperatorSite, verdict: SchemaVerdict) -> None:
@@ -67,7 +69,8 @@ async def test_a_step_that_waits_for_approval_does_not_keep_pods_from_rolling(si
     assert site.conditions()["Ready"] == ("False", "ApprovalRequired")
 
 
-async def test_a_plan_that_waits_can_be_read_until_it_is_carried_out(site: OperatorSite) -> None:
+@pytest.mark.parametrize("verdict", [APPLIED, DOWN], ids=["carried out", "no longer known"])
+async def test_a_plan_that_waits_can_be_read_until_it_waits_no_more(site: OperatorSite, verdict: SchemaVerdict) -> None:
     step = Step("retention", "samples", ("SELECT drop_chunks()",), "drop chunks", "held", "drops 2 chunks")
     plan = Plan("db", (step,))
     site.database.verdict = replace(HELD, plan=plan)
@@ -77,10 +80,12 @@ async def test_a_plan_that_waits_can_be_read_until_it_is_carried_out(site: Opera
     assert found is not None
     assert "SELECT drop_chunks();" in found["data"]["plan.sql"]
     assert plan.hash in found["data"]["plan.sql"]
-    site.database.verdict = GOOD
+    assert site.status()["schema"]["pendingPlan"]["hash"] == plan.hash
+    site.database.verdict = verdict
     site.now_s += 60
-    await site.settle()
+    await site.settle()  # and then writes nothing more
     assert site.api.get("ConfigMap", NAMESPACE, "metrics-schema-plan") is None
+    assert "pendingPlan" not in site.status()["schema"]
 
 
 async def test_a_missing_secret_is_named_and_nothing_is_asked(site: OperatorSite) -> None:

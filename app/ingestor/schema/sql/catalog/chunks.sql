@@ -8,7 +8,8 @@ SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation
        coalesce(converted.rows, CASE WHEN relation.reltuples >= 0 THEN relation.reltuples::bigint END,
                 nullif(pg_stat_get_live_tuples(relation.oid), 0),
                 pg_relation_size(relation.oid) / 52, 0)::bigint       AS rows,
-       chunk.is_compressed                                           AS converted
+       chunk.is_compressed                                           AS converted,
+       chunk.is_compressed AND (used.segmentby, used.orderby) IS DISTINCT FROM (asked.segmentby, asked.orderby) AS earlier
   FROM timescaledb_information.chunks AS chunk
   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregate
     ON aggregate.view_schema = $1
@@ -20,5 +21,7 @@ SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation
                FROM _timescaledb_catalog.compression_chunk_size AS size
                JOIN _timescaledb_catalog.chunk AS known ON known.id = size.chunk_id) AS converted
     ON converted.schema_name = chunk.chunk_schema AND converted.table_name = chunk.chunk_name
+  LEFT JOIN timescaledb_information.chunk_compression_settings AS used ON used.chunk = relation.oid
+  LEFT JOIN timescaledb_information.hypertable_compression_settings AS asked ON asked.hypertable = used.hypertable
  WHERE aggregate.view_name IS NOT NULL OR (chunk.hypertable_schema = $1 AND chunk.hypertable_name = 'samples')
  ORDER BY chunk.range_start, chunk.chunk_name
