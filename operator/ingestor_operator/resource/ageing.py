@@ -1,4 +1,7 @@
-"""What becomes of points as they age, with the rules of ``ingestor.schema`` in CEL, for the API server to check."""
+"""What becomes of points as they age, with the rules of ``ingestor.schema`` in CEL, for the API server to check.
+
+Unlike a file's, fields that are not known here are ignored, see ``ResourceModel``.
+"""
 
 from pydantic import ConfigDict, Field
 
@@ -11,6 +14,7 @@ class ColumnstoreSpec(Columnstore):
     """Old chunks by columns: a fraction of the space, faster scans, slower changes. Not in Apache builds."""
 
     model_config = ConfigDict(
+        extra="ignore",
         json_schema_extra=rules(
             (
                 "self.segmentBy.all(s, self.orderBy.all(o, o.split(' ')[0] != s))",
@@ -23,15 +27,20 @@ class ColumnstoreSpec(Columnstore):
 class RetentionSpec(Retention):
     """Chunks of which every point is older than this are dropped."""
 
+    model_config = ConfigDict(extra="ignore")
+
 
 class RefreshSpec(Refresh):
     """Which part of a rollup is brought up to date, and how often."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class RollupSpec(Rollup):
     """Count, sum, least, greatest and last value of every series in each bucket of time: a continuous aggregate."""
 
     model_config = ConfigDict(
+        extra="ignore",
         json_schema_extra=rules(
             (
                 f"{seconds('self.refresh.startOffset')} - {seconds('self.refresh.endOffset')}"

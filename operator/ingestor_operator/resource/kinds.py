@@ -31,9 +31,13 @@ FreeObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-pr
 
 
 class ResourceModel(BaseModel):
-    """A part of the resource: camelCase outside, frozen, unknown fields refused."""
+    """A part of the resource: camelCase outside, frozen.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    The API server refuses unknown fields. Those that it knows and this version does not are of a newer CRD, as after a
+    rollback of the operator alone, and are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
 class SecretRef(ResourceModel):

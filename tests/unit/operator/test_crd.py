@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
 
 from ingestor.config import Settings
 from ingestor.schema.durations import duration_s
@@ -14,7 +15,7 @@ from ingestor.schema.spec import SchemaSpec
 from ingestor_operator.crd import build_crd
 from ingestor_operator.resource.ingestor import IngestorSpec
 from ingestor_operator.resource.kinds import size_bytes
-from support.operator_specs import DATABASE, read_ingestor
+from support.operator_specs import DATABASE, ingestor_body, parsed, specs
 
 FILE = Path(__file__).parents[3] / "helm" / "analytics-ingestor" / "files" / "crds" / "ingestors.yaml"
 Schema = dict[str, Any]
@@ -182,10 +183,22 @@ def test_names_that_fit_here_fit_every_child() -> None:
     assert len("a" * 50 + "-headless") <= 63
 
 
-def test_a_spec_with_an_unknown_field_is_refused_with_its_path() -> None:
-    spec = read_ingestor(server={"limts": {}})
-    with pytest.raises(Exception, match=r"spec\.server\.limts"):
-        spec.parse_spec()
+@settings(max_examples=100, deadline=None)
+@given(spec=specs())
+def test_fields_of_a_newer_crd_are_ignored_wherever_they_are(spec: dict[str, Any]) -> None:
+    written = ingestor_body(**spec)["spec"]
+    newer = _with_more(written, ROOT["properties"]["spec"])
+    assert "fieldToCome" in newer["database"]["ownerSecretRef"]
+    assert parsed(**newer) == parsed(**written)
+
+
+def _with_more(value: Any, schema: Schema) -> Any:
+    if isinstance(value, list) and "items" in schema:
+        return [_with_more(item, schema["items"]) for item in value]
+    if not isinstance(value, dict) or "properties" not in schema:
+        return value
+    known = {name: _with_more(part, schema["properties"][name]) for name, part in value.items()}
+    return known | {"fieldToCome": "x"}
 
 
 def _default_of(path: str) -> Any:
