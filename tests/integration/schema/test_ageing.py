@@ -326,6 +326,27 @@ async def test_a_rollup_of_the_same_name_that_is_not_ours_is_left_alone(site: Si
     assert (await plan_schema(URL, site.spec())).empty
 
 
+async def test_a_policy_that_failed_is_named_with_what_it_said(site: Site) -> None:
+    await site.apply(retention={"dropAfter": "30d"})
+    job = _job(await site.read(), "retention")
+    for statement in _failed_run(job.id, "deadlock detected"):  # nothing runs jobs in this engine
+        await site.connection.execute(statement)
+    plan = await plan_schema(URL, site.spec(retention={"dropAfter": "30d"}))
+    assert plan.empty
+    assert plan.failing == (f"the retention policy of samples (job {job.id}) failed: deadlock detected",)
+
+
+def _failed_run(job: int, message: str) -> tuple[str, str]:
+    """Return what records a failed run, as TimescaleDB's scheduler does."""
+    data = f'{{"error_data": {{"message": "{message}"}}}}'
+    return (
+        "INSERT INTO _timescaledb_internal.bgw_job_stat_history (job_id, execution_start, execution_finish, succeeded,"
+        f" data) VALUES ({job}, now(), now(), false, '{data}')",
+        "INSERT INTO _timescaledb_internal.bgw_job_stat VALUES"
+        f" ({job}, now(), now(), now(), '-infinity', false, 1, '0', '0', 0, 1, 0, 1, 0, 0)",
+    )
+
+
 async def test_an_owner_that_may_not_log_in_is_told_that_policies_need_it(site: Site) -> None:
     await site.connection.execute(f"ALTER ROLE {site.schema}_owner NOLOGIN")
     with pytest.raises(SchemaError, match=r"ALTER ROLE .* LOGIN"):
