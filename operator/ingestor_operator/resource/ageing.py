@@ -20,7 +20,7 @@ class ColumnstoreSpec(Columnstore):
                 "self.segmentBy.all(s, self.orderBy.all(o, o.split(' ')[0] != s))",
                 "a column may stand once in segmentBy and orderBy together",
             ),
-        )
+        ),
     )
 
 
@@ -57,7 +57,7 @@ class RollupSpec(Rollup):
                 f"!(self.name in {sorted(RESERVED_NAMES)})",
                 "name is that of another object in the schema: choose another",
             ),
-        )
+        ),
     )
 
     bucket: Duration = Field(description="Time that one row sums up.")
