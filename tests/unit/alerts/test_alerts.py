@@ -18,8 +18,8 @@ from support.helm import Helm, only
 from support.prometheus import find_prometheus, run_promtool
 
 ROOT = Path(__file__).parents[3]
-FILE = ROOT / "helm/analytics-ingestor/files/rules/analytics-ingestor.yaml"
-TESTS = sorted((ROOT / "tests/rules").glob("*.yaml"))
+FILE = ROOT / "helm/analytics-ingestor/files/alerts/analytics-ingestor.yaml"
+TESTS = sorted((ROOT / "tests/alerts").glob("*.yaml"))
 RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
 
