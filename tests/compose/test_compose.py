@@ -59,6 +59,13 @@ def test_prometheus_scrapes_the_ingestor(project: Project) -> None:
     until(lambda: project.query_prometheus('up{job="analytics-ingestor"} == 1'), 60, "the target is up")
 
 
+def test_prometheus_has_the_alerts(project: Project) -> None:
+    groups = project.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"]
+    rules = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+    assert "IngestorDown" in rules
+    assert "err" not in rules.values()
+
+
 def test_the_points_that_are_stored_grow_in_prometheus(project: Project) -> None:
     first = until(lambda: _committed(project), 60, "points are committed")
     until(lambda: _committed(project) > first, 60, "more points are committed")
