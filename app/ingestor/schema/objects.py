@@ -44,7 +44,8 @@ WRITER_RIGHTS: dict[ObjectKey, tuple[str, ...]] = {
     ("table", "migration"): ("SELECT",),
     ("function", "maintain"): ("EXECUTE",),
 }
-_READER: dict[ObjectKey, tuple[str, ...]] = {("view", "metrics"): ("SELECT",)}
+_READER: dict[ObjectKey, tuple[str, ...]] = {("view", "metrics"): ("SELECT",), ("table", "series"): ("SELECT",)}
+"""series for the names and labels of rollups, whose rows have the series' id alone."""
 
 
 def grantable_objects() -> tuple[ObjectKey, ...]:

@@ -225,6 +225,16 @@ async def test_readers_may_read_a_rollup_and_writers_may_not(site: Site) -> None
     await site.apply(rollups=[HOURLY])
     rights = {grant.grantee for grant in (await site.read()).grants if grant.name == "by_hour"}
     assert rights == {f"{site.schema}_reader"}
+    await site.connection.execute(
+        f"INSERT INTO {site.schema}.series VALUES (7, 'x', 'shop', 'orders', '{{}}');"
+        f"INSERT INTO {site.schema}.samples VALUES (now() - interval '2 hours', 7, 3)"
+    )
+    query = f"SELECT sum / count FROM {site.schema}.by_hour JOIN {site.schema}.series ON id = series_id"
+    await site.connection.execute(f"SET ROLE {site.schema}_reader")
+    try:
+        assert await site.connection.fetchval(f"{query} WHERE metric_name = 'orders'") == 3.0
+    finally:
+        await site.connection.execute("RESET ROLE")  # all tests share the session
 
 
 async def test_a_refresh_changes_in_place(site: Site) -> None:

@@ -34,6 +34,7 @@ WRITER = {
     "rejects": {"INSERT"},
     "migration": {"SELECT"},
 }
+READER = {"series": {"SELECT"}}
 
 
 async def _may(connection: Connection, statement: str) -> bool:
@@ -62,7 +63,7 @@ async def test_each_role_may_do_to_each_table_exactly_what_is_listed(site: Site,
         if await _may(connection, template.format(table=target, column=FIRST_COLUMN[table]))
     }
     await connection.close(timeout=5)
-    expected = {"writer": WRITER.get(table, set()), "reader": set(), "owner": set(VERBS)}[role]
+    expected = {"writer": WRITER.get(table, set()), "reader": READER.get(table, set()), "owner": set(VERBS)}[role]
     assert allowed == expected
 
 
