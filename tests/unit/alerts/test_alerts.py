@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
 from ingestor.local import default_cache
-from ingestor.telemetry.metrics import Metrics, PointsCollector, PointsSnapshot
-from ingestor_operator.metrics import ConditionsCollector
-from ingestor_operator.metrics import Metrics as OperatorMetrics
 from support.helm import Helm, only
+from support.metric_names import defined_metrics
 from support.prometheus import find_prometheus, run_promtool
 
 ROOT = Path(__file__).parents[3]
@@ -24,29 +21,6 @@ RUNBOOK = (ROOT / "docs/runbook.md").read_text()
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(FILE.read_text())["groups"] for rule in group["rules"]}
 
 alerts = pytest.mark.parametrize("name", ALERTS)
-
-
-class _NoPoints:
-    def snapshot(self) -> PointsSnapshot:
-        return PointsSnapshot(
-            received=0, outcomes={}, rejected={}, held=0, oldest_held_s=0, buffer_bytes=0, series=0,
-            series_cache_bytes=0,
-        )  # fmt: skip
-
-
-def defined_metrics() -> set[str]:
-    """Return the names of all series that servers and operator can have, and of those that Prometheus adds."""
-    registry = CollectorRegistry()
-    Metrics(registry)
-    registry.register(PointsCollector(_NoPoints()))
-    operator = CollectorRegistry()
-    OperatorMetrics(operator)
-    operator.register(ConditionsCollector(list))
-    names = {"up"}
-    for family in (*registry.collect(), *operator.collect()):
-        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
-        names |= {family.name + suffix for suffix in suffixes}
-    return names
 
 
 @pytest.fixture(scope="module")

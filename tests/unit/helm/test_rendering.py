@@ -29,6 +29,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "monitored": {
         "podMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
         "podMonitors": {"enabled": True},
+        "dashboards": {"enabled": True},
         "prometheusRule": {"enabled": True},
     },
     "a digest": {"image": {"repository": "registry.example:5000/ingestor", "tag": "1.2.3", "digest": DIGEST}},

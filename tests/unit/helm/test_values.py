@@ -45,6 +45,8 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("/podMonitor/interval", {"podMonitor": {"interval": 30}}),
     ("/podMonitor/interval", {"podMonitor": {"interval": "0s"}}),
     ("/podMonitor/labels/a", {"podMonitor": {"labels": {"a": 1}}}),
+    ("/dashboards/enabled", {"dashboards": {"enabled": "true"}}),
+    ("label", {"dashboards": {"label": "x"}}),
     ("/prometheusRule/enabled", {"prometheusRule": {"enabled": "true"}}),
     ("/prometheusRule/labels/a", {"prometheusRule": {"labels": {"a": 1}}}),
     ("request", {"resources": {"request": {"cpu": "1"}}}),

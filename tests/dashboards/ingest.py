@@ -1,0 +1,251 @@
+"""What servers take and store, how long that takes, and what is in the way."""
+
+from dashboards.panels import PROMETHEUS, Dashboard, Panel, Query, Row, Variable
+
+_WHICH = 'namespace=~"$namespace", ingestor=~"$ingestor"'
+
+
+def _rate(metric: str, by: str, more: str = "") -> str:
+    labels = ", ".join(part for part in (_WHICH, more) if part)
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} (rate({metric}{{{labels}}}[$__rate_interval]))"
+
+
+def _quantile(share: float, metric: str, by: str) -> str:
+    return f"histogram_quantile({share}, {_rate(f'{metric}_bucket', f'{by}, le' if by else 'le')})"
+
+
+_RECEIVED = f"sum(ingestor_points_received_total{{{_WHICH}}})"
+_SETTLED = f"sum(ingestor_points_total{{{_WHICH}}}) + sum(ingestor_points_held{{{_WHICH}}})"
+_NONE = " or vector(0)"
+"""For counters that are not there before the first thing is counted."""
+
+INGEST = Dashboard(
+    uid="analytics-ingest",
+    title="Analytics Ingestor / Ingest",
+    text="What servers take and store, how long that takes, and what is in the way.",
+    source=PROMETHEUS,
+    variables=(
+        Variable("namespace", "label_values(ingestor_database_up, namespace)", several=True),
+        Variable("ingestor", 'label_values(ingestor_database_up{namespace=~"$namespace"}, ingestor)', several=True),
+    ),
+    rows=(
+        Row(
+            "Now",
+            (
+                Panel(
+                    "Points stored",
+                    "Points committed per second, by all servers.",
+                    "cps",
+                    (Query(_rate("ingestor_points_total", "", 'outcome="committed"')),),
+                    kind="stat",
+                ),
+                Panel(
+                    "Requests refused",
+                    "Share of requests that are told to come again later. Alert IngestorRefusing: from 1 % on.",
+                    "percentunit",
+                    (
+                        Query(
+                            f"({_rate('ingestor_refused_total', '')}{_NONE}) / {_rate('ingestor_requests_total', '')}"
+                        ),
+                    ),
+                    kind="stat",
+                    limit=0.01,
+                ),
+                Panel(
+                    "Servers without a database",
+                    "Servers of which no connection can write. Alert IngestorCommitsFailing: where it is all of them.",
+                    "short",
+                    (Query(f"count(ingestor_database_up{{{_WHICH}}} == 0){_NONE}"),),
+                    kind="stat",
+                    limit=1,
+                ),
+                Panel(
+                    "Points in no account",
+                    "Points received that are neither settled nor held. It is 0, or we have a fault: alert"
+                    " IngestorAccountsBroken.",
+                    "short",
+                    (Query(f"abs({_RECEIVED} - ({_SETTLED}))"),),
+                    kind="stat",
+                    limit=1,
+                ),
+            ),
+        ),
+        Row(
+            "Points and requests",
+            (
+                Panel(
+                    "Points by what became of them",
+                    "Committed, duplicate, rejected, refused or abandoned: every point ends as one of these.",
+                    "cps",
+                    (Query(_rate("ingestor_points_total", "outcome"), "{{outcome}}"),),
+                    stacked=True,
+                ),
+                Panel(
+                    "Calls by status",
+                    "Calls per second by their gRPC status.",
+                    "reqps",
+                    (Query(_rate("ingestor_requests_total", "code"), "{{code}}"),),
+                    stacked=True,
+                ),
+                Panel(
+                    "Refusals by reason",
+                    "Requests that may succeed later; the README's table says of each reason what to do.",
+                    "reqps",
+                    (Query(f"{_rate('ingestor_refused_total', 'reason')}{_NONE}", "{{reason}}"),),
+                    stacked=True,
+                ),
+                Panel(
+                    "Rejected points by reason",
+                    "Points that can't be stored; each is kept for 7 days in the table rejects.",
+                    "cps",
+                    (Query(f"{_rate('ingestor_points_rejected_total', 'reason')}{_NONE}", "{{reason}}"),),
+                    stacked=True,
+                ),
+            ),
+        ),
+        Row(
+            "Waits",
+            (
+                Panel(
+                    "Time to the answer",
+                    "From a request's arrival to its OK, by acknowledgement: half of all wait less than the median, one"
+                    " in a hundred longer than p99.",
+                    "s",
+                    (
+                        Query(_quantile(0.5, "ingestor_ack_seconds", "ack"), "{{ack}} median"),
+                        Query(_quantile(0.99, "ingestor_ack_seconds", "ack"), "{{ack}} p99"),
+                    ),
+                ),
+                Panel(
+                    "Phases of a flush, p95",
+                    "A long copy is a busy database, a long commit its disk, a long ledger a lock.",
+                    "s",
+                    (Query(_quantile(0.95, "ingestor_flush_seconds", "phase"), "{{phase}}"),),
+                ),
+                Panel(
+                    "Oldest request that waits",
+                    "Age of the oldest request without an outcome. Alert IngestorLagging: from 5 s on.",
+                    "s",
+                    (Query(f"max by (instance) (ingestor_oldest_held_seconds{{{_WHICH}}})", "{{instance}}"),),
+                    limit=5,
+                ),
+                Panel(
+                    "Since the last commit",
+                    "It grows where nothing is sent, too.",
+                    "s",
+                    (
+                        Query(
+                            f"time() - max by (instance) (ingestor_last_commit_timestamp_seconds{{{_WHICH}}} > 0)",
+                            "{{instance}}",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        Row(
+            "Buffer and database",
+            (
+                Panel(
+                    "Buffer in use",
+                    "Share of the buffer in use; full, it refuses. Alert IngestorBufferFilling: from 80 % on.",
+                    "percentunit",
+                    (
+                        Query(
+                            f"max by (instance) (ingestor_buffer_bytes{{{_WHICH}}}"
+                            f" / ingestor_buffer_limit_bytes{{{_WHICH}}})",
+                            "{{instance}}",
+                        ),
+                    ),
+                    limit=0.8,
+                ),
+                Panel(
+                    "Points held",
+                    "Points received that have no outcome yet.",
+                    "short",
+                    (Query(f"sum by (instance) (ingestor_points_held{{{_WHICH}}})", "{{instance}}"),),
+                ),
+                Panel(
+                    "Rows of a flush",
+                    "Half of all flushes have fewer rows; many rows a flush is what makes COPY fast.",
+                    "short",
+                    (Query(_quantile(0.5, "ingestor_flush_rows", ""), "median"),),
+                ),
+                Panel(
+                    "Errors of the database",
+                    "Failed flushes and connects by class; those that may pass are repeated.",
+                    "cps",
+                    (Query(f"{_rate('ingestor_database_errors_total', 'class')}{_NONE}", "{{class}}"),),
+                    stacked=True,
+                ),
+                Panel(
+                    "Connected servers",
+                    "Servers with a connection that can write.",
+                    "short",
+                    (Query(f"sum(ingestor_database_up{{{_WHICH}}})", "servers"),),
+                ),
+                Panel(
+                    "Series in memory",
+                    "Distinct series that a server has seen; steep growth is a label with values without end.",
+                    "short",
+                    (Query(f"max by (instance) (ingestor_series_cache_series{{{_WHICH}}})", "{{instance}}"),),
+                ),
+            ),
+        ),
+        Row(
+            "Servers",
+            (
+                Panel(
+                    "CPU",
+                    "Cores in use. One server uses one core: near 1 it is time for another pod.",
+                    "short",
+                    (
+                        Query(
+                            "sum by (instance) (rate(process_cpu_seconds_total"
+                            f'{{job="analytics-ingestor", {_WHICH}}}[$__rate_interval]))',
+                            "{{instance}}",
+                        ),
+                    ),
+                    limit=0.9,
+                ),
+                Panel(
+                    "Memory",
+                    "Resident memory of each server.",
+                    "bytes",
+                    (
+                        Query(
+                            f'max by (instance) (process_resident_memory_bytes{{job="analytics-ingestor", {_WHICH}}})',
+                            "{{instance}}",
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Messages being received",
+                    "Share of the messages that may be received at once; at 1 calls wait, and then are refused.",
+                    "percentunit",
+                    (
+                        Query(
+                            f"max by (instance) (ingestor_receiving_messages{{{_WHICH}}}"
+                            f" / ingestor_receiving_limit_messages{{{_WHICH}}})",
+                            "{{instance}}",
+                        ),
+                    ),
+                    limit=1,
+                ),
+                Panel(
+                    "Lateness of the event loop",
+                    "How late a server ran its last tick. Alert IngestorLagging: from 1 s on.",
+                    "s",
+                    (Query(f"max by (instance) (ingestor_event_lag_seconds{{{_WHICH}}})", "{{instance}}"),),
+                    limit=1,
+                ),
+                Panel(
+                    "Spans that were lost",
+                    "Recorded spans that did not reach the collector.",
+                    "cps",
+                    (Query(f"{_rate('ingestor_trace_spans_dropped_total', 'reason')}{_NONE}", "{{reason}}"),),
+                ),
+            ),
+        ),
+    ),
+)
