@@ -9,7 +9,7 @@ IMAGE ?= analytics-ingestor:0.1.0
 IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults fuzz compose-test e2e lint format proto proto-release crd docs lock bench image ci clean
+.PHONY: help run test faults fuzz compose-test e2e dashboards lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ compose-test: .venv/.made ## Bring docker-compose.yaml up with podman-compose an
 
 e2e: .venv/.made ## Test on the cluster of E2E_CONTEXT, with the images in E2E_IMAGE and E2E_DATABASE_IMAGE
 	$(BIN)/pytest -m e2e --log-cli-level=INFO --durations=20 tests/e2e
+
+dashboards: .venv/.made ## Show what every panel shows, on the cluster of E2E_CONTEXT: a table here, pictures in build/dashboards
+	$(BIN)/pytest -m e2e --log-cli-level=INFO --log-cli-format='%(message)s' tests/e2e/test_dashboards.py
 
 ci: lint test ## What CI runs
 

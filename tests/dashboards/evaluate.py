@@ -1,6 +1,8 @@
 """What Grafana would ask of its data sources for a panel: the queries with every variable and macro filled in."""
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 RATE_INTERVAL = "1m"
@@ -10,13 +12,32 @@ CHOICES: Mapping[str, str] = {"service": "load", "metric": "system.cpu.utilizati
 """What a reader of the metrics chooses: what the load generator sends of its machine."""
 
 
-def targets(panel: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each query of a panel of the JSON, as its language (``promql`` or ``sql``) and its text."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One query of a panel; ``legend`` is Grafana's pattern for the names of its series, empty for SQL."""
+
+    query: str
+    legend: str = ""
+
+    @property
+    def is_sql(self) -> bool:
+        """Tell whether it is for TimescaleDB and not for Prometheus."""
+        return not self.legend
+
+    def name(self, labels: Mapping[str, str]) -> str:
+        """Return what Grafana calls a series."""
+        if self.legend == "__auto":
+            return ", ".join(f"{key}={value}" for key, value in labels.items()) or "value"
+        return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), self.legend)
+
+
+def targets(panel: Mapping[str, Any]) -> Iterator[Target]:
+    """Yield each query of a panel of the JSON, filled in."""
     for target in panel.get("targets", ()):
         if "rawSql" in target:
-            yield "sql", fill_sql(target["rawSql"])
+            yield Target(fill_sql(target["rawSql"]))
         else:
-            yield "promql", fill_promql(target["expr"])
+            yield Target(fill_promql(target["expr"]), target["legendFormat"])
 
 
 def fill_promql(expression: str) -> str:

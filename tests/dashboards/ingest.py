@@ -7,8 +7,8 @@ _WHICH = 'namespace=~"$namespace", ingestor=~"$ingestor"'
 
 def _rate(metric: str, by: str, more: str = "") -> str:
     labels = ", ".join(part for part in (_WHICH, more) if part)
-    grouped = f" by ({by})" if by else ""
-    return f"sum{grouped} (rate({metric}{{{labels}}}[$__rate_interval]))"
+    grouped = f" by ({by}) " if by else ""
+    return f"sum{grouped}(rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
 def _quantile(share: float, metric: str, by: str) -> str:

@@ -5,8 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,7 +43,7 @@ def test_a_load_job_through_the_headless_service_stores_every_point(installed: S
 
 
 def test_grpcurl_works_through_a_port_forward(installed: Site) -> None:
-    with port_forward(installed, "svc/metrics", 50051) as port:
+    with installed.port_forward("svc/metrics", 50051) as port:
         address = f"127.0.0.1:{port}"
         assert "analytics.v1.AnalyticsService" in grpcurl(address, "list")
         point = '{"service_name": "web", "metric_name": "hits", "value": 3}'
@@ -114,17 +112,3 @@ def grpcurl(*arguments: str) -> str:
     done = subprocess.run([*GRPCURL, *arguments], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@contextmanager
-def port_forward(site: Site, target: str, port: int) -> Iterator[int]:
-    """Forward a free local port and return it."""
-    command = ["kubectl", "--context", site.context, "-n", site.namespace, "port-forward", target, f":{port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
-            assert found is not None
-            yield int(found[1])
-        finally:
-            process.terminate()

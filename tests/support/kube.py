@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +130,19 @@ class Site:
         url = f"postgresql://postgres:trying-admin@127.0.0.1/{database}"
         command = ("exec", "timescaledb-0", "-c", "timescaledb", "--", "psql", url, "-v", "ON_ERROR_STOP=1", "-Atc")
         return self.kubectl(*command, statement).strip()
+
+    @contextmanager
+    def port_forward(self, target: str, port: int) -> Iterator[int]:
+        """Forward a free local port to a pod, a Service or a Deployment and return it."""
+        command = ["kubectl", "--context", self.context, "-n", self.namespace, "port-forward", target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                found = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+                assert found is not None, f"can't forward to {target}"
+                yield int(found[1])
+            finally:
+                process.terminate()
 
     def start_database(self) -> None:
         """Start the example's TimescaleDB with its roles."""
