@@ -3,10 +3,8 @@
 import asyncio
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,9 @@ from dashboards.files import FILES, FOLDER
 from dashboards.picture import Drawn, draw
 from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
-from ingestor.local import default_cache
 from support.kube import ROOT, Site, ingestor, wait_for
-from support.prometheus import Prometheus, Target, find_prometheus, prometheus_server
+from support.kube_prometheus import watched
+from support.prometheus import Prometheus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -32,7 +30,6 @@ RATE = 5_000
 SERVICE = "load"
 ANSWER_S = 20.0
 PICTURES = ROOT / "build" / "dashboards"
-ALERTS = FOLDER.parent / "alerts" / "analytics-ingestor.yaml"
 
 MAGNITUDES = {
     "short": (0.0, 1e9),
@@ -50,23 +47,9 @@ def prometheus(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Run Prometheus beside an Ingestor that has had some load."""
     site.apply(ingestor(replicas=2))
     site.wait_ready()
-    program = asyncio.run(find_prometheus(default_cache(os.environ.get("XDG_CACHE_HOME")), "prometheus"))
-    folder = tmp_path_factory.mktemp("prometheus")
-    with ExitStack() as stack:
-        scraped = [
-            Target(
-                stack.enter_context(site.port_forward(f"pod/{pod['metadata']['name']}", port)),
-                {"job": job, "pod": pod["metadata"]["name"], **labels},
-            )
-            for component, port, job, labels in (
-                ("ingest", 9090, "analytics-ingestor", {"namespace": site.namespace, "ingestor": "metrics"}),
-                ("operator", 8080, "ingestor-operator", {}),
-            )
-            for pod in site.list("pods", f"app.kubernetes.io/component={component}")
-        ]
-        server = stack.enter_context(prometheus_server(program, folder, scraped, [ALERTS]))
-        port = stack.enter_context(site.port_forward("svc/metrics", 50051))
-        asyncio.run(_load(port))
+    with watched(site, tmp_path_factory.mktemp("prometheus")) as server:
+        with site.port_forward("svc/metrics", 50051) as port:
+            asyncio.run(_load(port))
         yield server
 
 
