@@ -34,7 +34,9 @@ def test_a_pod_monitor_comes_and_goes_with_its_switch(bare_site: Site, crd: None
     site.wait_ready()
     found = site.get("podmonitor", "metrics")
     assert found["metadata"]["labels"]["release"] == "prometheus"
-    assert found["spec"]["podMetricsEndpoints"] == [{"port": "http", "path": "/metrics", "interval": "15s"}]
+    (endpoint,) = found["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("http", "/metrics", "15s")
+    assert {rule["targetLabel"] for rule in endpoint["relabelings"]} == {"job", "ingestor"}
 
     site.kubectl("delete", "podmonitor", "metrics")
     wait_for(lambda: site.exists("podmonitor", "metrics"), 20, lambda: "the deleted PodMonitor was not made anew")
