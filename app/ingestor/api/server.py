@@ -13,8 +13,8 @@ from ingestor.errors import ConfigurationError
 DATABASE = "database"
 """Name under which ``grpc.health.v1`` answers for the database; no probe should depend on it."""
 
-WINDOW_BYTES = 256 * 1024
-"""Bytes of a stream that gRPC takes before its message is asked for."""
+WINDOW_BYTES = 288 * 1024
+"""Bytes of a stream that gRPC takes before its message is asked for; 10,000 points of 1,000 series take 270 kB."""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ingestor.schema.apply import apply_schema, plan_schema, read_schema
+from ingestor.schema.bootstrap import bootstrap
 from ingestor.schema.connect import Connection
 from ingestor.schema.faults import (
     ConflictError,
@@ -18,6 +19,7 @@ from ingestor.schema.faults import (
 )
 from ingestor.schema.objects import BOOKKEEPING, MADE_BY, wanted_grants
 from ingestor.schema.plan_index import INDEXES
+from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.versions import load_migrations
 
@@ -115,6 +117,21 @@ async def test_what_a_superuser_applies_belongs_to_the_owner_role(ready: Site) -
     catalog = await read_schema(ready.owner_url, ready.spec)
     assert {item.owner for item in catalog.objects} == {ready.roles.owner}
     assert catalog.schema_owner == ready.roles.owner
+
+
+async def test_schemas_of_different_owners_share_a_database(site: Site, admin: Connection) -> None:
+    other = SchemaSpec(name=f"{site.spec.name}_b")
+    roles = Roles.for_schema(other.name)
+    await bootstrap(site.admin_url, roles, other.name)
+    try:
+        await apply_schema(site.admin_url, other)
+        for spec in (site.spec, other):
+            await admin.execute(f"INSERT INTO {spec.name}.samples VALUES (now(), 1, 1)")
+            assert (await plan_schema(site.admin_url, spec)).empty
+        assert (await plan_schema(site.owner_url, site.spec)).empty
+    finally:
+        for role in (roles.owner, roles.writer, roles.reader):
+            await admin.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
 async def test_a_schema_name_that_is_a_keyword_works(ready: Site) -> None:

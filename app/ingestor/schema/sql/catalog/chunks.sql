@@ -1,6 +1,7 @@
 -- The chunks of samples and of the continuous aggregates of a schema. Rows are an estimate: of a converted chunk they
 -- are counted when it is converted, of any other they are what was analysed last, or what the statistics counted, or
--- what its size holds at 52 bytes each (a header of 24, a line pointer of 4, three columns of 8).
+-- what its size holds at 52 bytes each (a header of 24, a line pointer of 4, three columns of 8). Settings come from
+-- TimescaleDB's own table, see columnstore.sql.
 SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation,
        format('%I.%I', chunk.chunk_schema, chunk.chunk_name)         AS name,
        (extract(epoch FROM chunk.range_start) * 1000000)::bigint     AS start_us,
@@ -9,7 +10,9 @@ SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation
                 nullif(pg_stat_get_live_tuples(relation.oid), 0),
                 pg_relation_size(relation.oid) / 52, 0)::bigint       AS rows,
        chunk.is_compressed                                           AS converted,
-       chunk.is_compressed AND (used.segmentby, used.orderby) IS DISTINCT FROM (asked.segmentby, asked.orderby) AS earlier
+       chunk.is_compressed AND used.relid IS NOT NULL
+           AND (used.segmentby, used.orderby, used.orderby_desc)
+               IS DISTINCT FROM (asked.segmentby, asked.orderby, asked.orderby_desc) AS earlier
   FROM timescaledb_information.chunks AS chunk
   LEFT JOIN timescaledb_information.continuous_aggregates AS aggregate
     ON aggregate.view_schema = $1
@@ -21,7 +24,10 @@ SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation
                FROM _timescaledb_catalog.compression_chunk_size AS size
                JOIN _timescaledb_catalog.chunk AS known ON known.id = size.chunk_id) AS converted
     ON converted.schema_name = chunk.chunk_schema AND converted.table_name = chunk.chunk_name
-  LEFT JOIN timescaledb_information.chunk_compression_settings AS used ON used.chunk = relation.oid
-  LEFT JOIN timescaledb_information.hypertable_compression_settings AS asked ON asked.hypertable = used.hypertable
+  LEFT JOIN _timescaledb_catalog.compression_settings AS used ON used.relid = relation.oid
+  LEFT JOIN pg_namespace AS place ON place.nspname = chunk.hypertable_schema
+  LEFT JOIN pg_class AS hypertable
+    ON hypertable.relnamespace = place.oid AND hypertable.relname = chunk.hypertable_name
+  LEFT JOIN _timescaledb_catalog.compression_settings AS asked ON asked.relid = hypertable.oid
  WHERE aggregate.view_name IS NOT NULL OR (chunk.hypertable_schema = $1 AND chunk.hypertable_name = 'samples')
  ORDER BY chunk.range_start, chunk.chunk_name
