@@ -47,7 +47,7 @@ def crd(context: str) -> None:
     """Install this version's CRD, whoever installed it before."""
     site = Site(context, "default", Images.from_environment())
     site.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "files" / "crds" / "ingestors.yaml"))
-    site.kubectl("wait", "--for=condition=Established", "crd/ingestors.analytics-ingestor.io", "--timeout=30s")
+    site.wait_established("ingestors.analytics-ingestor.io")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def pod_monitors(bare_site: Site) -> Iterator[None]:
         yield
         return
     bare_site.apply(_definition())
-    bare_site.kubectl("wait", "--for=condition=Established", f"crd/{NAME}", "--timeout=30s")
+    bare_site.wait_established(NAME)
     try:
         yield
     finally:

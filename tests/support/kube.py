@@ -125,6 +125,15 @@ class Site:
 
         return wait_for(reached, timeout_s, lambda: f"{kind} never was {status}/{reason}: {self.conditions(name)}")
 
+    def wait_established(self, crd: str) -> None:
+        """Wait until a CRD is served; `kubectl wait` gives up where there are no conditions at all yet."""
+
+        def served() -> bool:
+            conditions = (self.get("crd", crd).get("status") or {}).get("conditions") or []
+            return any((item["type"], item["status"]) == ("Established", "True") for item in conditions)
+
+        wait_for(served, 30, lambda: f"{crd} is not served: {self.get('crd', crd).get('status')}")
+
     def sql(self, statement: str, database: str = "metrics") -> str:
         """Run SQL as the administrator of the example's database and return its rows, unaligned."""
         url = f"postgresql://postgres:trying-admin@127.0.0.1/{database}"
