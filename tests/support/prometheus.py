@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from ingestor.local.processes import CommandRunner
 INSTALL_TIMEOUT_S = 300.0
 RUN_TIMEOUT_S = 60.0
 ANSWER_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
+POLL_S = 0.1
 SCRAPE_S = 1
 
 
@@ -133,6 +136,18 @@ def prometheus_server(
     ]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
+            _wait_until_ready(process, port, folder / "log")
             yield Prometheus(port)
         finally:
             process.terminate()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=ANSWER_TIMEOUT_S):
+                return
+        except OSError:
+            time.sleep(POLL_S)
+    raise AssertionError(f"Prometheus does not serve: {log.read_text()}")
