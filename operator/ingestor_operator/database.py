@@ -13,7 +13,7 @@ from ingestor.schema.preflight import inspect_durability
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import DatabaseChangedError, DriftedError, HeldError, Plan, Step, StepKind
-from ingestor.schema.versions import load_migrations
+from ingestor.schema.versions import newest_version
 from ingestor_operator.conditions.verdict import Verdict, camel, failed, ok, shorten, unknown
 from ingestor_operator.errors import BlockedError, DatabaseError
 from ingestor_operator.manifests.facts import digest
@@ -60,8 +60,7 @@ class Target:
     @property
     def asked(self) -> str:
         """Return a digest of what is asked for, by this version of the schema engine."""
-        newest = max(migration.version for migration in load_migrations())
-        return digest({"spec": self.spec.model_dump(mode="json", by_alias=True), "version": newest})
+        return digest({"spec": self.spec.model_dump(mode="json", by_alias=True), "version": newest_version()})
 
     def check(self, plan: Plan) -> None:
         """Refuse to act on another database than before, or on drift that is only to be reported.

@@ -1,7 +1,6 @@
 """One command, and points are stored, counted and shown; on podman, with what `tests/compose/images` made."""
 
 import asyncio
-import json
 from functools import partial
 from typing import Any
 
@@ -9,16 +8,14 @@ import asyncpg
 import pytest
 
 from dashboards.evaluate import targets
+from dashboards.files import read_panels
 from support.compose import POLL_S, ROOT, Project, podman, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(300)]
 
 STAYING = ("timescaledb", "ingestor", "load", "prometheus", "grafana")
 PANELS = [
-    pytest.param(panel, id=panel["title"])
-    for name in ("ingest.json", "metrics.json")
-    for panel in json.loads((ROOT / "helm/analytics-ingestor/files/dashboards" / name).read_text())["panels"]
-    if "targets" in panel
+    pytest.param(panel, id=panel["title"]) for name in ("ingest.json", "metrics.json") for panel in read_panels(name)
 ]
 
 
@@ -46,7 +43,7 @@ async def _rows_as_reader(project: Project, sql: str, timeout_s: float) -> list[
 
 
 def _committed(project: Project) -> float:
-    vector = project.query_prometheus('ingestor_points_total{outcome="committed"}')
+    vector = project.prometheus.query('ingestor_points_total{outcome="committed"}')
     return float(vector[0]["value"][1]) if vector else 0.0
 
 
@@ -58,14 +55,13 @@ def test_every_service_becomes_healthy(project: Project, service: str) -> None:
 
 
 def test_prometheus_scrapes_the_ingestor(project: Project) -> None:
-    until(lambda: project.query_prometheus('up{job="analytics-ingestor"} == 1'), 60, "the target is up")
+    until(lambda: project.prometheus.query('up{job="analytics-ingestor"} == 1'), 60, "the target is up")
 
 
 def test_prometheus_has_the_alerts(project: Project) -> None:
-    groups = project.get("PROMETHEUS_PORT", "/api/v1/rules?type=alert")["data"]["groups"]
-    rules = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+    rules = project.prometheus.alerts()
     assert "IngestorDown" in rules
-    assert "err" not in rules.values()
+    assert "err" not in {rule["health"] for rule in rules.values()}
 
 
 def test_the_points_that_are_stored_grow_in_prometheus(project: Project) -> None:
@@ -83,8 +79,8 @@ async def test_the_reader_sees_as_many_rows_as_the_ingestor_says_it_stored(proje
 
 
 def test_callers_get_their_answer_before_the_commit(project: Project) -> None:
-    until(lambda: project.query_prometheus('ingestor_ack_seconds_count{ack="buffered"} > 0'), 60, "buffered replies")
-    assert project.query_prometheus('ingestor_ack_seconds_count{ack="committed"} > 0') == []
+    until(lambda: project.prometheus.query('ingestor_ack_seconds_count{ack="buffered"} > 0'), 60, "buffered replies")
+    assert project.prometheus.query('ingestor_ack_seconds_count{ack="committed"} > 0') == []
 
 
 @pytest.mark.parametrize("panel", PANELS)
@@ -92,10 +88,11 @@ async def test_every_panel_of_the_dashboard_has_something_to_show(project: Proje
     """With the data sources themselves: the burst comes first, this machine's metrics half a minute later."""
     for target in targets(panel):
         if not target.is_sql:
-            until(partial(project.query_prometheus, target.query), 60, target.query)
+            until(partial(project.prometheus.query, target.query), 60, target.query)
         else:
             rows = await _rows_as_reader(project, target.query, 120)
-            assert "time" in rows[0].keys()  # noqa: SIM118 - a record is no mapping
+            series = "labels" if panel["type"] == "table" else "metric"
+            assert list(rows[0].keys()) == ["time", series, "value"]
 
 
 def test_the_schema_is_made_and_its_service_is_done(project: Project) -> None:

@@ -33,7 +33,7 @@ class Target:
 
 def targets(panel: Mapping[str, Any]) -> Iterator[Target]:
     """Yield each query of a panel of the JSON, filled in."""
-    for target in panel.get("targets", ()):
+    for target in panel["targets"]:
         if "rawSql" in target:
             yield Target(fill_sql(target["rawSql"]))
         else:

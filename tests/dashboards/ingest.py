@@ -1,34 +1,26 @@
 """What servers take and store, how long that takes, and what is in the way."""
 
-from dashboards.panels import PROMETHEUS, Dashboard, Panel, Query, Row, Variable
+from dashboards.panels import PROMETHEUS, Dashboard, Panel, Query, Row
+from dashboards.promql import CHOSEN, NONE, choices, quantile, rate
 
-_WHICH = 'namespace=~"$namespace", ingestor=~"$ingestor"'
-
-
-def _rate(metric: str, by: str, more: str = "") -> str:
-    labels = ", ".join(part for part in (_WHICH, more) if part)
-    grouped = f" by ({by}) " if by else ""
-    return f"sum{grouped}(rate({metric}{{{labels}}}[$__rate_interval]))"
+_RECEIVED = f"sum(ingestor_points_received_total{{{CHOSEN}}})"
+_SETTLED = f"sum(ingestor_points_total{{{CHOSEN}}}) + sum(ingestor_points_held{{{CHOSEN}}})"
 
 
-def _quantile(share: float, metric: str, by: str) -> str:
-    return f"histogram_quantile({share}, {_rate(f'{metric}_bucket', f'{by}, le' if by else 'le')})"
+def _rate(metric: str, by: str = "", more: str = "") -> str:
+    return rate(metric, by, ", ".join(part for part in (CHOSEN, more) if part))
 
 
-_RECEIVED = f"sum(ingestor_points_received_total{{{_WHICH}}})"
-_SETTLED = f"sum(ingestor_points_total{{{_WHICH}}}) + sum(ingestor_points_held{{{_WHICH}}})"
-_NONE = " or vector(0)"
-"""For counters that are not there before the first thing is counted."""
+def _quantile(share: float, histogram: str, by: str = "") -> str:
+    return quantile(share, histogram, by, CHOSEN)
+
 
 INGEST = Dashboard(
     uid="analytics-ingest",
     title="Analytics Ingestor / Ingest",
     text="What servers take and store, how long that takes, and what is in the way.",
     source=PROMETHEUS,
-    variables=(
-        Variable("namespace", "label_values(ingestor_database_up, namespace)", several=True),
-        Variable("ingestor", 'label_values(ingestor_database_up{namespace=~"$namespace"}, ingestor)', several=True),
-    ),
+    variables=choices("ingestor_database_up"),
     rows=(
         Row(
             "Now",
@@ -37,18 +29,14 @@ INGEST = Dashboard(
                     "Points stored",
                     "Points committed per second, by all servers.",
                     "cps",
-                    (Query(_rate("ingestor_points_total", "", 'outcome="committed"')),),
+                    (Query(_rate("ingestor_points_total", more='outcome="committed"')),),
                     kind="stat",
                 ),
                 Panel(
                     "Requests refused",
                     "Share of requests that are told to come again later. Alert IngestorRefusing: from 1 % on.",
                     "percentunit",
-                    (
-                        Query(
-                            f"({_rate('ingestor_refused_total', '')}{_NONE}) / {_rate('ingestor_requests_total', '')}"
-                        ),
-                    ),
+                    (Query(f"({_rate('ingestor_refused_total')}{NONE}) / {_rate('ingestor_requests_total')}"),),
                     kind="stat",
                     limit=0.01,
                 ),
@@ -56,7 +44,7 @@ INGEST = Dashboard(
                     "Servers without a database",
                     "Servers of which no connection can write. Alert IngestorCommitsFailing: where it is all of them.",
                     "short",
-                    (Query(f"count(ingestor_database_up{{{_WHICH}}} == 0){_NONE}"),),
+                    (Query(f"count(ingestor_database_up{{{CHOSEN}}} == 0){NONE}"),),
                     kind="stat",
                     limit=1,
                 ),
@@ -92,14 +80,14 @@ INGEST = Dashboard(
                     "Refusals by reason",
                     "Requests that may succeed later; the README's table says of each reason what to do.",
                     "reqps",
-                    (Query(f"{_rate('ingestor_refused_total', 'reason')}{_NONE}", "{{reason}}"),),
+                    (Query(f"{_rate('ingestor_refused_total', 'reason')}{NONE}", "{{reason}}"),),
                     stacked=True,
                 ),
                 Panel(
                     "Rejected points by reason",
                     "Points that can't be stored; each is kept for 7 days in the table rejects.",
                     "cps",
-                    (Query(f"{_rate('ingestor_points_rejected_total', 'reason')}{_NONE}", "{{reason}}"),),
+                    (Query(f"{_rate('ingestor_points_rejected_total', 'reason')}{NONE}", "{{reason}}"),),
                     stacked=True,
                 ),
             ),
@@ -127,7 +115,7 @@ INGEST = Dashboard(
                     "Oldest request that waits",
                     "Age of the oldest request without an outcome. Alert IngestorLagging: from 5 s on.",
                     "s",
-                    (Query(f"max by (instance) (ingestor_oldest_held_seconds{{{_WHICH}}})", "{{instance}}"),),
+                    (Query(f"max by (instance) (ingestor_oldest_held_seconds{{{CHOSEN}}})", "{{instance}}"),),
                     limit=5,
                 ),
                 Panel(
@@ -136,7 +124,7 @@ INGEST = Dashboard(
                     "s",
                     (
                         Query(
-                            f"time() - max by (instance) (ingestor_last_commit_timestamp_seconds{{{_WHICH}}} > 0)",
+                            f"time() - max by (instance) (ingestor_last_commit_timestamp_seconds{{{CHOSEN}}} > 0)",
                             "{{instance}}",
                         ),
                     ),
@@ -152,8 +140,8 @@ INGEST = Dashboard(
                     "percentunit",
                     (
                         Query(
-                            f"max by (instance) (ingestor_buffer_bytes{{{_WHICH}}}"
-                            f" / ingestor_buffer_limit_bytes{{{_WHICH}}})",
+                            f"max by (instance) (ingestor_buffer_bytes{{{CHOSEN}}}"
+                            f" / ingestor_buffer_limit_bytes{{{CHOSEN}}})",
                             "{{instance}}",
                         ),
                     ),
@@ -163,32 +151,32 @@ INGEST = Dashboard(
                     "Points held",
                     "Points received that have no outcome yet.",
                     "short",
-                    (Query(f"sum by (instance) (ingestor_points_held{{{_WHICH}}})", "{{instance}}"),),
+                    (Query(f"sum by (instance) (ingestor_points_held{{{CHOSEN}}})", "{{instance}}"),),
                 ),
                 Panel(
                     "Rows of a flush",
                     "Half of all flushes have fewer rows; many rows a flush is what makes COPY fast.",
                     "short",
-                    (Query(_quantile(0.5, "ingestor_flush_rows", ""), "median"),),
+                    (Query(_quantile(0.5, "ingestor_flush_rows"), "median"),),
                 ),
                 Panel(
                     "Errors of the database",
                     "Failed flushes and connects by class; those that may pass are repeated.",
                     "cps",
-                    (Query(f"{_rate('ingestor_database_errors_total', 'class')}{_NONE}", "{{class}}"),),
+                    (Query(f"{_rate('ingestor_database_errors_total', 'class')}{NONE}", "{{class}}"),),
                     stacked=True,
                 ),
                 Panel(
                     "Connected servers",
                     "Servers with a connection that can write.",
                     "short",
-                    (Query(f"sum(ingestor_database_up{{{_WHICH}}})", "servers"),),
+                    (Query(f"sum(ingestor_database_up{{{CHOSEN}}})", "servers"),),
                 ),
                 Panel(
                     "Series in memory",
                     "Distinct series that a server has seen; steep growth is a label with values without end.",
                     "short",
-                    (Query(f"max by (instance) (ingestor_series_cache_series{{{_WHICH}}})", "{{instance}}"),),
+                    (Query(f"max by (instance) (ingestor_series_cache_series{{{CHOSEN}}})", "{{instance}}"),),
                 ),
             ),
         ),
@@ -202,7 +190,7 @@ INGEST = Dashboard(
                     (
                         Query(
                             "sum by (instance) (rate(process_cpu_seconds_total"
-                            f'{{job="analytics-ingestor", {_WHICH}}}[$__rate_interval]))',
+                            f'{{job="analytics-ingestor", {CHOSEN}}}[$__rate_interval]))',
                             "{{instance}}",
                         ),
                     ),
@@ -214,7 +202,7 @@ INGEST = Dashboard(
                     "bytes",
                     (
                         Query(
-                            f'max by (instance) (process_resident_memory_bytes{{job="analytics-ingestor", {_WHICH}}})',
+                            f'max by (instance) (process_resident_memory_bytes{{job="analytics-ingestor", {CHOSEN}}})',
                             "{{instance}}",
                         ),
                     ),
@@ -225,8 +213,8 @@ INGEST = Dashboard(
                     "percentunit",
                     (
                         Query(
-                            f"max by (instance) (ingestor_receiving_messages{{{_WHICH}}}"
-                            f" / ingestor_receiving_limit_messages{{{_WHICH}}})",
+                            f"max by (instance) (ingestor_receiving_messages{{{CHOSEN}}}"
+                            f" / ingestor_receiving_limit_messages{{{CHOSEN}}})",
                             "{{instance}}",
                         ),
                     ),
@@ -236,14 +224,14 @@ INGEST = Dashboard(
                     "Lateness of the event loop",
                     "How late a server ran its last tick. Alert IngestorLagging: from 1 s on.",
                     "s",
-                    (Query(f"max by (instance) (ingestor_event_lag_seconds{{{_WHICH}}})", "{{instance}}"),),
+                    (Query(f"max by (instance) (ingestor_event_lag_seconds{{{CHOSEN}}})", "{{instance}}"),),
                     limit=1,
                 ),
                 Panel(
                     "Spans that were lost",
                     "Recorded spans that did not reach the collector.",
                     "cps",
-                    (Query(f"{_rate('ingestor_trace_spans_dropped_total', 'reason')}{_NONE}", "{{reason}}"),),
+                    (Query(f"{_rate('ingestor_trace_spans_dropped_total', 'reason')}{NONE}", "{{reason}}"),),
                 ),
             ),
         ),

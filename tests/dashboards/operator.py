@@ -1,17 +1,13 @@
 """How Ingestors are, and what the operator does about it."""
 
-from dashboards.panels import PROMETHEUS, Dashboard, Panel, Query, Row, Variable
+from dashboards.panels import PROMETHEUS, Dashboard, Panel, Query, Row
+from dashboards.promql import CHOSEN, NONE, choices, quantile, rate
 
-_WHICH = 'namespace=~"$namespace", ingestor=~"$ingestor"'
 _CONDITION = "ingestor_operator_condition"
 
 
-def _rate(metric: str, by: str) -> str:
-    return f"sum by ({by}) (rate({metric}[$__rate_interval]))"
-
-
 def _counted(condition: str, status: int) -> str:
-    return f'count({_CONDITION}{{{_WHICH}, condition="{condition}"}} == {status}) or vector(0)'
+    return f'count({_CONDITION}{{{CHOSEN}, condition="{condition}"}} == {status}){NONE}'
 
 
 OPERATOR = Dashboard(
@@ -19,10 +15,7 @@ OPERATOR = Dashboard(
     title="Analytics Ingestor / Operator",
     text="How Ingestors are, and what the operator does about it.",
     source=PROMETHEUS,
-    variables=(
-        Variable("namespace", f"label_values({_CONDITION}, namespace)", several=True),
-        Variable("ingestor", f'label_values({_CONDITION}{{namespace=~"$namespace"}}, ingestor)', several=True),
-    ),
+    variables=choices(_CONDITION),
     rows=(
         Row(
             "Ingestors",
@@ -62,7 +55,7 @@ OPERATOR = Dashboard(
                     "Ingestors by reason of Ready",
                     "Why Ingestors are ready or not.",
                     "short",
-                    (Query(f'count by (reason) ({_CONDITION}{{{_WHICH}, condition="Ready"}})', "{{reason}}"),),
+                    (Query(f'count by (reason) ({_CONDITION}{{{CHOSEN}, condition="Ready"}})', "{{reason}}"),),
                     stacked=True,
                 ),
                 Panel(
@@ -71,8 +64,7 @@ OPERATOR = Dashboard(
                     "short",
                     (
                         Query(
-                            f"count by (namespace, ingestor, condition, reason) ({_CONDITION}{{{_WHICH}}} == 0)"
-                            " or vector(0)",
+                            f"count by (namespace, ingestor, condition, reason) ({_CONDITION}{{{CHOSEN}}} == 0){NONE}",
                             "{{namespace}}/{{ingestor}} {{condition}} {{reason}}",
                         ),
                     ),
@@ -87,7 +79,7 @@ OPERATOR = Dashboard(
                     "Looks at databases",
                     "By what was found: Applied, or why not.",
                     "cps",
-                    (Query(_rate("ingestor_operator_schema_checks_total", "reason"), "{{reason}}"),),
+                    (Query(rate("ingestor_operator_schema_checks_total", "reason"), "{{reason}}"),),
                     stacked=True,
                 ),
                 Panel(
@@ -105,7 +97,7 @@ OPERATOR = Dashboard(
                     "Passes by result",
                     "One pass looks at one Ingestor and acts. Errors are tried again, ever later.",
                     "cps",
-                    (Query(_rate("ingestor_operator_reconciles_total", "result"), "{{result}}"),),
+                    (Query(rate("ingestor_operator_reconciles_total", "result"), "{{result}}"),),
                     stacked=True,
                 ),
                 Panel(
@@ -113,14 +105,8 @@ OPERATOR = Dashboard(
                     "Half of all take less than the median; a look at a database may take 90 s.",
                     "s",
                     (
-                        Query(
-                            f"histogram_quantile(0.5, {_rate('ingestor_operator_reconcile_seconds_bucket', 'le')})",
-                            "median",
-                        ),
-                        Query(
-                            f"histogram_quantile(0.99, {_rate('ingestor_operator_reconcile_seconds_bucket', 'le')})",
-                            "p99",
-                        ),
+                        Query(quantile(0.5, "ingestor_operator_reconcile_seconds"), "median"),
+                        Query(quantile(0.99, "ingestor_operator_reconcile_seconds"), "p99"),
                     ),
                 ),
                 Panel(
@@ -153,7 +139,7 @@ OPERATOR = Dashboard(
                     "Writes to the API server",
                     "By kind and verb. Where all is as it should be there are none.",
                     "cps",
-                    (Query(_rate("ingestor_operator_writes_total", "kind, verb"), "{{verb}} {{kind}}"),),
+                    (Query(rate("ingestor_operator_writes_total", "kind, verb"), "{{verb}} {{kind}}"),),
                     stacked=True,
                 ),
                 Panel(

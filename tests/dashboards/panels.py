@@ -79,7 +79,7 @@ class Dashboard:
     text: str
     rows: tuple[Row, ...]
     source: model.DataSourceRef
-    variables: tuple["Variable", ...] = ()
+    variables: tuple[Variable, ...] = ()
 
     @property
     def panels(self) -> tuple[Panel, ...]:

@@ -1,7 +1,6 @@
 """Every panel and every rule, asked of a real Prometheus and TimescaleDB under real load: ``make dashboards``."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 
 from dashboards.evaluate import Target as Query
 from dashboards.evaluate import targets
-from dashboards.files import FILES, FOLDER
+from dashboards.files import FILES, read_panels
 from dashboards.picture import Drawn, draw
 from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
@@ -72,8 +71,7 @@ async def _load(port: int) -> None:
 PANELS = [
     pytest.param(name, panel, id=f"{name.removesuffix('.json')}-{panel['title']}")
     for name in FILES
-    for panel in json.loads((FOLDER / name).read_text())["panels"]
-    if "targets" in panel
+    for panel in read_panels(name)
 ]
 
 

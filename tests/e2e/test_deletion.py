@@ -84,8 +84,7 @@ def test_an_upgrade_of_the_operator_rolls_one_ingestor_at_a_time(site: Site) -> 
     site.apply(*(ingestor(name, schema={"name": "upgraded"}) for name in names))
     for name in names:
         site.wait_ready(name)
-    repository, _, tag = site.images.next.rpartition(":")
-    site.install_operator(f"image.repository={repository}", f"image.tag={tag}")
+    site.install_operator(image=site.images.next)
     most_at_once = 0
 
     def upgraded() -> bool:

@@ -24,13 +24,13 @@ def test_each_release_ingests_on_the_others_schema(site: Site) -> None:
         assert _version(site) == version
         _run(site, current)
 
-        _install(site, following)
+        site.install_operator(image=following)
         wait_for(lambda: _version(site) > version, MIGRATED_S, lambda: f"not migrated: {site.conditions()}")
         newer = _version(site)
         assert _images(site) == {current}, "the schema came first, and pods of the old release wrote on"
         _run(site, following)
 
-        _install(site, current)
+        site.install_operator(image=current)
         site.wait_condition("SchemaApplied", "Applied", "True")
         _run(site, current)  # pods of the old release start on the schema of the new one
         assert _version(site) == newer, "nothing is taken back: what was added harms nobody"
@@ -43,11 +43,6 @@ def _run(site: Site, image: str) -> None:
     assert _images(site) == {image}
     behind = _stored(site) + 5 * RATE
     wait_for(lambda: _stored(site) > behind, MIGRATED_S, lambda: f"{image} stores nothing: {site.conditions()}")
-
-
-def _install(site: Site, image: str) -> None:
-    repository, _, tag = image.rpartition(":")
-    site.install_operator(f"image.repository={repository}", f"image.tag={tag}")
 
 
 def _images(site: Site) -> set[str]:

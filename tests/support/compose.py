@@ -9,12 +9,13 @@ import secrets
 import socket
 import subprocess
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from support.prometheus import Prometheus
 
 Result = TypeVar("Result")
 
@@ -78,11 +79,10 @@ class Project:
         """Return what the service printed."""
         return podman(["logs", self.container(service)])
 
-    def query_prometheus(self, expression: str) -> list[Any]:
-        """Return the vector that Prometheus gives for ``expression``."""
-        answer = self.get("PROMETHEUS_PORT", "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-        vector: list[Any] = answer["data"]["result"]
-        return vector
+    @property
+    def prometheus(self) -> Prometheus:
+        """Return its Prometheus."""
+        return Prometheus(self.ports["PROMETHEUS_PORT"])
 
     def get(self, port: str, path: str) -> Any:
         """Return the JSON that is served under ``path``."""

@@ -158,9 +158,9 @@ class Site:
         self.apply_example("timescaledb.yaml")
         self.kubectl("wait", "--for=condition=complete", "job/timescaledb-bootstrap", "--timeout=90s")
 
-    def install_operator(self, *values: str, crds: bool = False) -> None:
-        """Install the chart for this namespace alone and wait until the operator answers."""
-        repository, _, tag = self.images.current.rpartition(":")
+    def install_operator(self, *values: str, image: str | None = None, crds: bool = False) -> None:
+        """Install the chart for this namespace alone, with the current image, and wait until the operator answers."""
+        repository, _, tag = (image or self.images.current).rpartition(":")
         settings = [
             f"image.repository={repository}",
             f"image.tag={tag}",

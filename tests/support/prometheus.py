@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ingestor.local.account import current_account
+from ingestor.local.account import current_account, prepare_cache, server_account
 from ingestor.local.apt import PrivateApt
 from ingestor.local.filelock import locked
 from ingestor.local.processes import CommandRunner
@@ -37,6 +37,7 @@ async def find_prometheus(cache: Path, program: str) -> Path:
     """
     if (found := shutil.which(program)) is not None:
         return Path(found)
+    prepare_cache(cache, server_account())
     tree = cache / "debian-prometheus"
     async with locked(cache / "debian-prometheus.lock", INSTALL_TIMEOUT_S, lambda: None):
         if not await asyncio.to_thread(tree.is_dir):

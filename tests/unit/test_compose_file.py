@@ -1,12 +1,13 @@
 """``docker-compose.yaml`` and what it mounts keep what the README promises of them; nothing is started."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from dashboards.files import read_panels
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
@@ -110,7 +111,5 @@ def test_grafana_gets_dashboards_for_the_data_sources_that_it_has(name: str) -> 
     (provider,) = yaml.safe_load((GRAFANA / "provisioning/dashboards/dashboards.yaml").read_text())["providers"]
     source = f"./helm/analytics-ingestor/files/dashboards/{name}"
     assert f"{source}:{provider['options']['path']}/{name}:ro" in SERVICES["grafana"]["volumes"]
-    kinds = {
-        panel["datasource"]["type"] for panel in json.loads((ROOT / source).read_text())["panels"] if "targets" in panel
-    }
+    kinds = {panel["datasource"]["type"] for panel in read_panels(name)}
     assert kinds <= {source["type"] for source in _data_sources().values()}

@@ -51,10 +51,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what apply would do, and change nothing; exit 1 where it could not."""
-    spec, roles = (
-        read_spec(file, schema, index, chunk_interval),
-        role_names(schema, owner_role, writer_role, reader_role),
-    )
+    spec = read_spec(file, schema, index, chunk_interval)
+    roles = role_names(schema, owner_role, writer_role, reader_role)
     result = _run(plan_schema(database_url, spec, roles=roles))
     _show(result, as_json=as_json, done=False)
     if result.problems:
@@ -75,10 +73,8 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Make the database what is asked for; a second run changes nothing."""
-    spec, roles = (
-        read_spec(file, schema, index, chunk_interval),
-        role_names(schema, owner_role, writer_role, reader_role),
-    )
+    spec = read_spec(file, schema, index, chunk_interval)
+    roles = role_names(schema, owner_role, writer_role, reader_role)
     try:
         result = _run(apply_schema(database_url, spec, roles=roles, approved=approve))
     except HeldError as error:

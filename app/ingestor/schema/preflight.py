@@ -7,7 +7,7 @@ from ingestor.schema.connect import Connection, connected
 from ingestor.schema.identifiers import check_schema_name, quote_identifier
 from ingestor.schema.objects import WRITER_RIGHTS
 from ingestor.schema.preflight_server import Finding, judge_durability, judge_server
-from ingestor.schema.versions import REQUIRED_VERSION, load_migrations, read_sql
+from ingestor.schema.versions import REQUIRED_VERSION, newest_version, read_sql
 
 __all__ = ["Finding", "inspect", "inspect_durability"]
 
@@ -76,7 +76,7 @@ async def _version(connection: Connection, schema: str, may_read: bool | None) -
         return Finding("problem", "schema", "this role may not read the schema's version; run `ingestor schema apply`")
     rows = await connection.fetch(f"SELECT version, minimum FROM {quote_identifier(schema)}.migration")
     applied = max((row["version"] for row in rows), default=0)
-    newest = max(migration.version for migration in load_migrations())
+    newest = newest_version()
     minimum = max((row["minimum"] for row in rows if row["version"] > newest), default=0)
     if applied < REQUIRED_VERSION:
         text = f"schema {schema} is at version {applied}, {REQUIRED_VERSION} is needed; run `ingestor schema apply`"

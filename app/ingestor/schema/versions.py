@@ -6,6 +6,7 @@ A migration only ever adds. A file that has been released is never edited: a new
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 REQUIRED_VERSION = 2
@@ -35,10 +36,16 @@ def read_sql(*path: str) -> str:
     return files("ingestor.schema").joinpath("sql", *path).read_text(encoding="utf-8")
 
 
+@cache
 def load_migrations() -> tuple[Migration, ...]:
     """Return every migration of this version, in order."""
     names = sorted(entry.name for entry in files("ingestor.schema").joinpath("sql", "migrations").iterdir())
     return tuple(_parse(name) for name in names if name.endswith(".sql"))
+
+
+def newest_version() -> int:
+    """Return the last migration that this version knows."""
+    return load_migrations()[-1].version
 
 
 def _parse(file_name: str) -> Migration:

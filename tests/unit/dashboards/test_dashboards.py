@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dashboards.evaluate import targets
-from dashboards.files import FILES, FOLDER
+from dashboards.files import FILES, FOLDER, read_panels
 from dashboards.panels import Dashboard, Panel, write
 from support.helm import Helm
 from support.metric_names import defined_metrics
@@ -32,7 +32,7 @@ def test_there_is_no_other_file() -> None:
 
 @dashboards
 def test_every_query_is_whole_and_rests_on_metrics_that_there_are(name: str) -> None:
-    found = [target for panel in _read(name)["panels"] for target in targets(panel)]
+    found = [target for panel in read_panels(name) for target in targets(panel)]
     assert found
     for target in found:
         if not target.is_sql:
@@ -47,7 +47,7 @@ def test_identities_are_stable_and_sources_are_chosen(name: str) -> None:
     assert body["uid"] == FILES[name].uid
     numbers = [panel["id"] for panel in body["panels"]]
     assert numbers == list(range(1, len(numbers) + 1))
-    sources = {panel["datasource"]["uid"] for panel in body["panels"] if "targets" in panel}
+    sources = {panel["datasource"]["uid"] for panel in read_panels(name)}
     assert sources == {"${datasource}"}
     assert body["templating"]["list"][0]["name"] == "datasource"
 

@@ -1,10 +1,12 @@
 """The operator's rights are these and no others; in one namespace they need nothing cluster-wide."""
 
+import re
 from typing import Any
 
 import pytest
 
 from support.helm import Helm, Object, only
+from support.helm_values import README
 
 APPLIED = frozenset({"list", "watch", "create", "patch"})
 REMOVABLE = APPLIED | {"delete"}
@@ -36,6 +38,17 @@ def test_the_operator_may_do_exactly_what_it_does(
     objects = helm.render({"scope": scope, "podMonitors": {"enabled": monitors}})
     role = only(objects, f"{prefix}Role", "ingestor-analytics-ingestor")
     assert _rights(role) == {**RIGHTS, **more}
+
+
+def test_the_charts_readme_lists_every_right() -> None:
+    rows = re.findall(r"^\| (core|`[a-z.-]+`.*?) \| (`[^|]+`) \| ([a-z, ]+) \|$", README.read_text(), re.MULTILINE)
+    listed = {
+        (resource, verb)
+        for _, resources, verbs in rows
+        for resource in re.findall(r"`([\w/]+)`", resources)
+        for verb in verbs.split(", ")
+    }
+    assert listed == {(name, verb) for (_, name), verbs in {**RIGHTS, **POD_MONITORS}.items() for verb in verbs}
 
 
 @scopes
