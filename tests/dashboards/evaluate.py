@@ -51,7 +51,7 @@ def fill_sql(statement: str, choices: Mapping[str, str] = CHOICES) -> str:
     """Return the statement for the newest points of what was chosen."""
     for name, value in choices.items():
         statement = statement.replace(f"${{{name}:sqlstring}}", f"'{value}'")
-    statement = statement.replace("$__timeFilter(time)", f"time > now() - interval '{RANGE}'")
+    statement = statement.replace("$__timeFrom()", f"now() - interval '{RANGE}'").replace("$__timeTo()", "now()")
     return _whole(statement.replace("$__interval", "5 seconds"))
 
 

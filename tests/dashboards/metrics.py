@@ -2,8 +2,8 @@
 
 from dashboards.panels import DATABASE, Dashboard, Panel, Row, Sql, Variable
 
-_WHICH = "service_name = ${service:sqlstring} AND metric_name = ${metric:sqlstring} AND labels @> ${labels:sqlstring}"
-_BUCKET = "time_bucket('$__interval', time)"
+_RANGE = "$__timeFrom(), $__timeTo(), '$__interval'"
+_ASKED = f"${{service:sqlstring}}, ${{metric:sqlstring}}, {_RANGE}, ${{labels:sqlstring}}"
 
 METRICS = Dashboard(
     uid="analytics-metrics",
@@ -24,42 +24,32 @@ METRICS = Dashboard(
             (
                 Panel(
                     "Average",
-                    "The mean of each series in each interval.",
+                    "The mean of each series in each interval, from the largest rollup that fits.",
                     "short",
-                    Sql(
-                        f"SELECT {_BUCKET} AS time, labels::text AS metric, avg(value) AS value FROM metrics"
-                        f" WHERE {_WHICH} AND $__timeFilter(time) GROUP BY 1, 2 ORDER BY 1"
-                    ),
+                    Sql(f"SELECT time, labels::text AS metric, avg AS value FROM buckets({_ASKED}) ORDER BY 1"),
                 ),
                 Panel(
-                    "Increase of a counter",
-                    "What each series grew by in each interval; a value below the one before it is a counter that began"
-                    " anew.",
+                    "Rate of a counter",
+                    "What each series grew by a second in each interval; a fall is a counter that began anew.",
                     "short",
-                    Sql(
-                        f"SELECT {_BUCKET} AS time, labels::text AS metric,"
-                        " sum(CASE WHEN value >= before THEN value - before ELSE value END) AS value FROM ("
-                        "SELECT time, labels, value, lag(value) OVER (PARTITION BY labels ORDER BY time) AS before"
-                        f" FROM metrics WHERE {_WHICH} AND $__timeFilter(time)) AS points"
-                        " WHERE before IS NOT NULL GROUP BY 1, 2 ORDER BY 1"
-                    ),
+                    Sql(f"SELECT time, labels::text AS metric, value FROM rate({_ASKED}) ORDER BY 1"),
                 ),
                 Panel(
                     "Points stored",
                     "How many points each interval has, of all series.",
                     "short",
                     Sql(
-                        f"SELECT {_BUCKET} AS time, 'points' AS metric, count(*) AS value FROM metrics"
-                        f" WHERE {_WHICH} AND $__timeFilter(time) GROUP BY 1 ORDER BY 1"
+                        f"SELECT time, 'points' AS metric, sum(count) AS value FROM buckets({_ASKED})"
+                        " GROUP BY 1 ORDER BY 1"
                     ),
                 ),
                 Panel(
                     "Newest values",
-                    "The last value of each series in the range.",
+                    "The last value of each series in the range, and when its interval began.",
                     "short",
                     Sql(
-                        "SELECT DISTINCT ON (labels) time, labels::text AS labels, value FROM metrics"
-                        f" WHERE {_WHICH} AND $__timeFilter(time) ORDER BY labels, time DESC"
+                        "SELECT DISTINCT ON (labels) time, labels::text AS labels, last AS value"
+                        f" FROM buckets({_ASKED}) ORDER BY labels, time DESC"
                     ),
                     kind="table",
                 ),

@@ -15,7 +15,7 @@ PAUSE_S = 3.0
 HEAVY_RATE = 20_000
 FULL = 0
 """As many points per second as servers and database take."""
-STEPS = 7
+STEPS = 8
 """From an empty database with its extension to everything."""
 HALF_DAY = "12:00:00"
 

@@ -23,6 +23,7 @@ SETTINGS = {
     "timescaledb.telemetry_level": "off",
     "max_connections": "100",
     "shared_buffers": "256MB",
+    "random_page_cost": "1.1",  # no moving parts; as timescaledb-tune sets it
     "max_wal_size": "4GB",
     "wal_compression": "on",
     "fsync": "on",

@@ -13,7 +13,7 @@ from ingestor.schema.catalog import Catalog, ObjectKey
 from ingestor.schema.connect import Connection, connected, place_of, writer_application
 from ingestor.schema.exclusive import APPLICATION, Limits, become_owner, repeat_while_locked, take_mutex
 from ingestor.schema.faults import ConflictError, DependedOnError, SchemaError, SchemaInUseError
-from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.identifiers import quote_function, quote_identifier
 from ingestor.schema.objects import BOOKKEEPING
 from ingestor.schema.read_catalog import read_catalog, read_sizes
 from ingestor.schema.roles import Roles
@@ -27,7 +27,7 @@ STATEMENT_S = 600.0
 _DROPS = {
     "rollup": "DROP MATERIALIZED VIEW {}",
     "view": "DROP VIEW {}",
-    "function": "DROP FUNCTION {}()",
+    "function": "DROP FUNCTION {}",
     "table": "DROP TABLE {}",
 }
 """In this order; an index goes with its table. Each has one object: TimescaleDB takes a hypertable only by itself."""
@@ -162,9 +162,10 @@ class _Drop:
         # Before anything else: TimescaleDB looks for chunks before it waits for the lock, and one made meanwhile
         # would be taken for a foreign table.
         await self._execute(f"LOCK TABLE {', '.join(f'ONLY {table}' for table in tables)} IN ACCESS EXCLUSIVE MODE")
-        for template, name in [(_DROPS[kind], name) for kind in _DROPS for key, name in self._objects if key == kind]:
+        for kind, name in [key for kind in _DROPS for key in self._objects if key[0] == kind]:
+            quoted = quote_function(self._schema, name) if kind == "function" else self._quote(name)
             try:
-                await self._execute(template.format(self._quote(name)) + " RESTRICT")
+                await self._execute(_DROPS[kind].format(quoted) + " RESTRICT")
             except asyncpg.DependentObjectsStillExistError as error:
                 found = "; ".join((error.detail or str(error)).splitlines())
                 advice = "drop or move what is not ours first, then try again"

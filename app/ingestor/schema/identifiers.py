@@ -45,6 +45,12 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_function(schema: str, signature: str) -> str:
+    """Return a function of ``schema``, by its name and, where it takes arguments, their types in brackets."""
+    name, _, types = signature.partition("(")
+    return f"{quote_identifier(schema)}.{quote_identifier(name)}({types or ')'}"
+
+
 def quote_literal(text: str) -> str:
     """Return ``text`` as a string constant that reads the same whatever ``standard_conforming_strings`` says.
 

@@ -7,6 +7,12 @@ from ingestor.schema.roles import Roles
 
 BOOKKEEPING: tuple[ObjectKey, ...] = (("table", "migration"), ("table", "owner"))
 
+_TIMES = "timestamp with time zone, timestamp with time zone, interval"
+_QUERIES = (
+    "query_source(interval)",
+    *(f"{name}(text, text, {_TIMES}, jsonb)" for name in ("query_scope", "buckets", "increase", "rate")),
+)
+
 MADE_BY: dict[int, tuple[ObjectKey, ...]] = {
     1: (
         ("table", "series"),
@@ -20,6 +26,7 @@ MADE_BY: dict[int, tuple[ObjectKey, ...]] = {
     ),
     2: (("function", "maintain"),),
     3: (("table", "retention"),),
+    4: tuple(("function", signature) for signature in _QUERIES),
 }
 """Migration version to the objects it makes; what it makes implicitly, such as primary keys, is left out."""
 
@@ -44,8 +51,13 @@ WRITER_RIGHTS: dict[ObjectKey, tuple[str, ...]] = {
     ("table", "migration"): ("SELECT",),
     ("function", "maintain"): ("EXECUTE",),
 }
-_READER: dict[ObjectKey, tuple[str, ...]] = {("view", "metrics"): ("SELECT",), ("table", "series"): ("SELECT",)}
-"""series for the names and labels of rollups, whose rows have the series' id alone."""
+_READER: dict[ObjectKey, tuple[str, ...]] = {
+    ("view", "metrics"): ("SELECT",),
+    ("table", "samples"): ("SELECT",),
+    ("table", "series"): ("SELECT",),
+    **{("function", signature): ("EXECUTE",) for signature in _QUERIES},
+}
+"""samples and series hold what the view shows; rollups and our functions have and use the series' id."""
 
 
 def grantable_objects() -> tuple[ObjectKey, ...]:

@@ -106,7 +106,7 @@ def _migration_step(schema: str, migration: Migration) -> Step:
         f" VALUES ({values}, {migration.minimum})"
     )
     statements = (render(migration.sql, schema), *((record_made(schema, made),) if made else ()), record)
-    names = ", ".join(name for kind, name in made if kind != "index")
+    names = ", ".join(name.partition("(")[0] for kind, name in made if kind != "index")
     sentence = f"apply migration {migration.version} ({migration.name})" + (f": {names}" if names else "")
     return Step("migration", f"{migration.version:04}_{migration.name}", statements, sentence)
 

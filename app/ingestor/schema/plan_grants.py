@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ingestor.schema.catalog import Catalog, Grant, ObjectKey
-from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.identifiers import quote_function, quote_identifier
 from ingestor.schema.objects import BOOKKEEPING, PUBLIC, grantable_objects, wanted_grants
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
@@ -68,12 +68,12 @@ def _target(schema: str, key: ObjectKey) -> str:
     if kind == "schema":
         return f"SCHEMA {quote_identifier(name)}"
     if kind == "function":
-        return f"FUNCTION {quote_identifier(schema)}.{quote_identifier(name)}()"
+        return f"FUNCTION {quote_function(schema, name)}"
     return f"TABLE {quote_identifier(schema)}.{quote_identifier(name)}"
 
 
 def _summary(grants: Iterable[Grant]) -> str:
     by_role: dict[str, list[str]] = defaultdict(list)
     for grant in sorted(grants):
-        by_role[grant.grantee].append(f"{grant.privilege} on {grant.name}")
+        by_role[grant.grantee].append(f"{grant.privilege} on {grant.name.partition('(')[0]}")
     return "; ".join(f"{role}: {', '.join(rights)}" for role, rights in sorted(by_role.items()))

@@ -45,6 +45,7 @@ async def test_a_dropped_schema_is_made_anew(site: Site) -> None:
         "migration",
         "migration",
         "migration",
+        "migration",
         "hypertable",
         "index",
         "grants",

@@ -34,7 +34,7 @@ WRITER = {
     "rejects": {"INSERT"},
     "migration": {"SELECT"},
 }
-READER = {"series": {"SELECT"}}
+READER = {"samples": {"SELECT"}, "series": {"SELECT"}}
 
 
 async def _may(connection: Connection, statement: str) -> bool:

@@ -23,11 +23,11 @@ from unit.app.schema.simulated_ageing import NOW_US, age
 
 ROLES = Roles.for_schema("analytics")
 
-_MADE = re.compile(r"\('(\w+)', '(\w+)'\)")
+_MADE = re.compile(r"\('(\w+)', '([^']+)'\)")
 _CREATE_INDEX = re.compile(r'CREATE INDEX "(\w+)" ON \S+ USING (\w+) \(([^)]*)\)')
 _DROP_INDEX = re.compile(r'DROP INDEX IF EXISTS "\w+"\."(\w+)"')
 _FORGET = re.compile(r"DELETE FROM \S+ WHERE kind = '(\w+)' AND name = '(\w+)'")
-_GRANT = re.compile(r"(GRANT|REVOKE) ([A-Z, ]+) ON (SCHEMA|TABLE|FUNCTION) (\S+) (?:TO|FROM) (.+)")
+_GRANT = re.compile(r"(GRANT|REVOKE) ([A-Z, ]+) ON (SCHEMA|TABLE|FUNCTION) (.+?) (?:TO|FROM) (.+)")
 _INTERVAL = re.compile(r"INTERVAL '(\d+) seconds'")
 
 
@@ -87,7 +87,7 @@ def _execute(catalog: Catalog, statement: str) -> Catalog:
 
 
 def _change_grants(catalog: Catalog, found: re.Match[str]) -> Catalog:
-    name = found[4].rpartition(".")[2].removesuffix("()").strip('"')
+    name = found[4].rpartition(".")[2].removesuffix("()").replace('"', "")
     names = {item.name: item.kind for item in catalog.objects} | {"analytics": "schema"}
     grantees = [grantee.strip('"') for grantee in found[5].split(", ")]
     if found[2] == "ALL":

@@ -34,7 +34,7 @@ def _reasons(catalog: Catalog) -> list[str]:
 
 def test_an_empty_database_gets_everything_in_order() -> None:
     kinds = [step.kind for step in make_plan(SPEC, empty_catalog(), ROLES).steps]
-    assert kinds == ["schema", "migration", "migration", "migration", "hypertable", "index", "grants"]
+    assert kinds == ["schema", "migration", "migration", "migration", "migration", "hypertable", "index", "grants"]
 
 
 def test_a_held_index_change_builds_the_new_one_before_it_drops_the_old_one() -> None:

@@ -27,4 +27,4 @@ def test_every_object_of_a_migration_is_listed() -> None:
     for migration in load_migrations():
         pattern = r"CREATE (TABLE|VIEW|INDEX|FUNCTION) (?::\"schema\"\.)?(\w+)"
         made = {(kind.lower(), name) for kind, name in re.findall(pattern, migration.sql)}
-        assert made == set(MADE_BY[migration.version])
+        assert made == {(kind, name.partition("(")[0]) for kind, name in MADE_BY[migration.version]}

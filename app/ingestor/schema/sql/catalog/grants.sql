@@ -9,9 +9,10 @@ WITH object AS (
       FROM pg_class
      WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND relkind IN ('r', 'p', 'v')
     UNION ALL
-    SELECT 'function', proname::text, proowner, coalesce(proacl, acldefault('f', proowner))
+    SELECT 'function', proname || CASE WHEN pronargs > 0 THEN '(' || oidvectortypes(proargtypes) || ')' ELSE '' END,
+           proowner, coalesce(proacl, acldefault('f', proowner))
       FROM pg_proc
-     WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND pronargs = 0
+     WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
 )
 SELECT object.kind, object.name, coalesce(grantee.rolname::text, 'PUBLIC') AS grantee, entry.privilege_type AS privilege
   FROM object

@@ -3,104 +3,18 @@
 Engine: PGlite, PostgreSQL 17 with TimescaleDB 2.23 under its community licence.
 """
 
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from ingestor.schema import apply as engine
-from ingestor.schema.apply import apply_schema, plan_schema, read_schema
+from ingestor.schema.apply import apply_schema, plan_schema
 from ingestor.schema.catalog import Catalog, ColumnstoreSettings, Job
 from ingestor.schema.faults import SchemaError
-from ingestor.schema.roles import Roles
-from ingestor.schema.spec import SchemaSpec
-from ingestor.schema.steps import HeldError, StaleApprovalError
-from support.community import CommunityConnection, community_server
+from ingestor.schema.steps import StaleApprovalError
 
-URL = "postgresql://owner@community/test"
-DAYS = 20
+from .conftest import DAYS, HOURLY, URL, Site
+
 DAY_S = 86_400
-
-HOURLY = {
-    "name": "by_hour",
-    "bucket": "1h",
-    "refresh": {"startOffset": "3d", "endOffset": "1h", "scheduleInterval": "1h"},
-}
-
-
-class Site:
-    """One schema of its own on the shared server, with everything but points."""
-
-    def __init__(self, connection: CommunityConnection, schema: str) -> None:
-        self.connection = connection
-        self.schema = schema
-
-    def spec(self, **fields: object) -> SchemaSpec:
-        return SchemaSpec.model_validate({"name": self.schema, **fields})
-
-    async def apply(self, *, approved: str | None = None, **fields: object) -> list[str]:
-        """Apply and return what was done; nothing may be left to do."""
-        spec = self.spec(**fields)
-        done = await apply_schema(URL, spec, approved=approved)
-        again = await plan_schema(URL, spec)
-        assert again.empty, again.steps
-        return [step.sentence for step in done.steps]
-
-    async def hold(self, **fields: object) -> HeldError:
-        """Apply and return what was held."""
-        with pytest.raises(HeldError) as held:
-            await apply_schema(URL, self.spec(**fields))
-        return held.value
-
-    async def read(self) -> Catalog:
-        return await read_schema(URL, self.spec())
-
-    async def fill(self) -> None:
-        """Store a point an hour for some days, of five series."""
-        await self.connection.execute(
-            f"INSERT INTO {self.schema}.samples (time, series_id, value)"
-            f" SELECT now() - n * interval '1 hour', n % 5, n FROM generate_series(1, {24 * DAYS}) AS n"
-        )
-
-    async def convert(self, chunks: int) -> None:
-        """Convert the oldest chunks, as the policy's job would."""
-        names = [chunk.name for chunk in (await self.read()).chunks_of("samples")][:chunks]
-        for name in names:
-            await self.connection.execute(f"SELECT public.compress_chunk('{name}')")
-
-    async def count(self, relation: str = "samples") -> int:
-        return int(await self.connection.fetchval(f"SELECT count(*) FROM {self.schema}.{relation}"))
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[CommunityConnection]:
-    with community_server() as connection:
-        yield connection
-
-
-@pytest.fixture
-async def site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch) -> Site:
-    @asynccontextmanager
-    async def connected(_url: str, _application: str) -> AsyncIterator[CommunityConnection]:
-        try:
-            yield server
-        finally:
-            for statement in ("ROLLBACK", "RESET ROLE", "RESET ALL", "SELECT pg_advisory_unlock_all()"):
-                await server.execute(statement)
-
-    monkeypatch.setattr(engine, "connected", connected)
-    schema = f"s_{secrets.token_hex(4)}"
-    roles = Roles.for_schema(schema)
-    await server.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
-    await server.execute(f"CREATE ROLE {roles.owner} SUPERUSER LOGIN")  # else it may not read pg_database there
-    for role in (roles.writer, roles.reader):
-        await server.execute(f"CREATE ROLE {role}")
-    await server.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {roles.owner}")
-    site = Site(server, schema)
-    await site.apply()
-    return site
 
 
 def _job(catalog: Catalog, kind: str, relation: str = "samples") -> Job:

@@ -1,0 +1,78 @@
+"""The functions for people and Grafana take rollups where they fit, with the same answers as from the points."""
+
+from typing import Any
+
+from .conftest import HOURLY, Site
+
+RANGE = "'2026-03-01 00:30+00', '2026-03-03 23:30+00'"
+BY_5_MINUTES = {
+    "name": "by_5_minutes",
+    "bucket": "5m",
+    "refresh": {"startOffset": "2h", "endOffset": "10m", "scheduleInterval": "10m"},
+}
+
+
+async def _store_a_counter(site: Site) -> None:
+    """Store three days of a counter, a point a minute, that begins anew every 7 hours and 11 minutes."""
+    await site.connection.execute(f"INSERT INTO {site.schema}.series VALUES (1, '', 'shop', 'orders', '{{}}')")
+    await site.connection.execute(
+        f"INSERT INTO {site.schema}.samples (time, series_id, value)"
+        " SELECT timestamptz '2026-03-01 00:00+00' + n * interval '1 minute', 1, n % 431 * 2"
+        " FROM generate_series(0, 3 * 1440 - 1) AS n"
+    )
+
+
+async def _ask(site: Site, function: str, width: str) -> list[tuple[Any, ...]]:
+    rows = await site.connection.fetch(
+        f"SELECT * FROM {site.schema}.{function}('shop', 'orders', {RANGE}, interval '{width}') ORDER BY 1"
+    )
+    return [tuple(row.values()) for row in rows]
+
+
+async def _source(site: Site, width: str) -> str:
+    text = await site.connection.fetchval(f"SELECT {site.schema}.query_source(interval '{width}')")
+    return str(text).rpartition(" FROM ")[2].rpartition(".")[2].strip('"')
+
+
+async def test_the_answers_are_those_of_the_points(site: Site) -> None:
+    await _store_a_counter(site)
+    asked = [(function, width) for function in ("buckets", "increase", "rate") for width in ("2 hours", "1 day")]
+    expected = [await _ask(site, function, width) for function, width in asked]
+    await site.apply(rollups=[HOURLY])
+    await site.connection.execute(f"DELETE FROM {site.schema}.samples WHERE time < '2026-03-03'")
+    assert [await _ask(site, function, width) for function, width in asked] == expected
+    assert len(expected[0]) == 36
+    assert len(await _ask(site, "buckets", "30 minutes")) == 47, "the points of the last day alone are left"
+
+
+async def test_a_counter_that_begins_anew_often_is_never_said_to_grow_more(site: Site) -> None:
+    await _store_a_counter(site)
+    await site.connection.execute("SELECT setseed(0.5)")
+    await site.connection.execute(f"UPDATE {site.schema}.samples SET value = value * random()")
+    true = await _ask(site, "increase", "2 hours")
+    await site.apply(rollups=[HOURLY])
+    seen = await _ask(site, "increase", "2 hours")
+    assert [row[0] for row in seen] == [row[0] for row in true]
+    assert all(0 < less[-1] < more[-1] for less, more in zip(seen, true, strict=True))
+
+
+async def test_the_largest_rollup_that_fits_is_read(site: Site) -> None:
+    await site.apply(rollups=[HOURLY, BY_5_MINUTES])
+    widths = ("1 second", "500 milliseconds", "5 minutes", "7 minutes", "45 minutes", "1 hour", "90 minutes", "1 week")
+    assert [await _source(site, width) for width in widths] == [
+        "samples",
+        "samples",
+        "by_5_minutes",
+        "samples",
+        "by_5_minutes",
+        "by_hour",
+        "by_5_minutes",
+        "by_hour",
+    ]
+
+
+async def test_a_view_that_only_looks_like_a_rollup_is_not_read(site: Site) -> None:
+    await site.connection.execute(
+        f"CREATE VIEW {site.schema}.mine AS SELECT 1; COMMENT ON VIEW {site.schema}.mine IS 'x'"
+    )
+    assert await _source(site, "1 hour") == "samples"

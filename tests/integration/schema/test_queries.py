@@ -1,0 +1,114 @@
+"""The functions for people and Grafana, called by the reader: buckets, and counters that begin anew."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ingestor.schema.apply import apply_schema
+from ingestor.schema.connect import Connection
+from ingestor.schema.faults import ConflictError
+
+from .conftest import Site
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+async def _store(owner: Connection, values: dict[float, float], series_id: int = 1, **labels: str) -> None:
+    """Store values of one series of a counter by their minute after ``START``."""
+    pairs = ", ".join(f'"{name}": "{value}"' for name, value in labels.items())
+    await owner.execute(
+        "INSERT INTO series VALUES ($1, '', 'shop', 'orders', $2) ON CONFLICT DO NOTHING", series_id, f"{{{pairs}}}"
+    )
+    rows = [(START + minute * MINUTE, series_id, value) for minute, value in values.items()]
+    await owner.copy_records_to_table("samples", records=rows)
+
+
+async def _ask(reader: Connection, function: str, since: float, until: float, width_min: float, **more: Any) -> Any:
+    matching = ", $6" if more else ""
+    rows = await reader.fetch(
+        f"SELECT * FROM {function}('shop', $1, $2, $3, $4 * interval '1 minute'{matching})".replace("$6", "$5"),
+        "orders",
+        START + since * MINUTE,
+        START + until * MINUTE,
+        width_min,
+        *more.values(),
+    )
+    return [((row["time"] - START) / MINUTE, *[*row.values()][1:]) for row in rows]
+
+
+async def test_buckets_sum_up_each_series(owner: Connection, reader: Connection) -> None:
+    await _store(owner, {0: 1, 1: 5, 4: 3, 5: 7}, 1, region="eu")
+    await _store(owner, {2: 9}, 2, region="us")
+    assert sorted(await _ask(reader, "buckets", 0, 10, 5)) == [
+        (0, '{"region": "eu"}', 3, 3.0, 1.0, 5.0, 3.0),
+        (0, '{"region": "us"}', 1, 9.0, 9.0, 9.0, 9.0),
+        (5, '{"region": "eu"}', 1, 7.0, 7.0, 7.0, 7.0),
+    ]
+    assert await _ask(reader, "buckets", 0, 10, 5, matching='{"region": "us"}') == [
+        (0, '{"region": "us"}', 1, 9.0, 9.0, 9.0, 9.0)
+    ]
+
+
+async def test_buckets_are_whole_at_both_ends(owner: Connection, reader: Connection) -> None:
+    await _store(owner, dict.fromkeys(range(20), 1))
+    counts = [(time, count) for time, _, count, *_ in await _ask(reader, "buckets", 7, 12, 5)]
+    assert counts == [(5, 5), (10, 5)]
+    counts = [(time, count) for time, _, count, *_ in await _ask(reader, "buckets", 5, 10, 5)]
+    assert counts == [(5, 5)]
+
+
+async def test_a_metric_that_is_not_there_has_no_buckets(reader: Connection) -> None:
+    assert await _ask(reader, "buckets", 0, 10, 5) == []
+    assert await _ask(reader, "rate", 0, 10, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "grown"),
+    [
+        ({0: 10, 1: 12, 5: 20, 6: 21}, [(0, 2.0), (5, 9.0)]),
+        ({0: 10, 1: 12, 5: 3, 6: 4}, [(0, 2.0), (5, 4.0)]),
+        ({-1: 4, 0: 10, 5: 10}, [(0, 6.0), (5, 0.0)]),
+        ({-9: 4, 0: 10, 1: 11}, [(0, 1.0)]),
+        ({3: 5}, [(0, 0.0)]),
+    ],
+    ids=["grows", "begins anew", "goes on from before the range", "was away for long", "one point alone"],
+)
+async def test_an_increase_counts_what_came_between_points(
+    owner: Connection, reader: Connection, values: dict[float, float], grown: list[tuple[float, float]]
+) -> None:
+    await _store(owner, values)
+    assert [(time, value) for time, _, value in await _ask(reader, "increase", 0, 10, 5)] == grown
+    rates = [(time, value) for time, _, value in await _ask(reader, "rate", 0, 10, 5)]
+    assert rates == [(time, pytest.approx(value / 300)) for time, value in grown]
+
+
+async def test_counters_of_several_series_are_kept_apart(owner: Connection, reader: Connection) -> None:
+    await _store(owner, {0: 100, 2: 110}, 1, pod="a")
+    await _store(owner, {1: 5, 3: 6}, 2, pod="b")
+    assert sorted(await _ask(reader, "increase", 0, 5, 5)) == [(0, '{"pod": "a"}', 10.0), (0, '{"pod": "b"}', 1.0)]
+
+
+@pytest.mark.parametrize("width_min", [0, -1])
+async def test_a_width_must_be_positive(owner: Connection, reader: Connection, width_min: float) -> None:
+    with pytest.raises(asyncpg.InvalidParameterValueError, match="period must be greater than 0"):
+        await _ask(reader, "buckets", 0, 10, width_min)
+
+
+async def test_functions_of_others_with_the_same_names_are_left_alone(site: Site, owner: Connection) -> None:
+    await owner.execute(f"CREATE FUNCTION {site.spec.name}.buckets(int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert (await apply_schema(site.owner_url, site.spec)).empty
+    assert await owner.fetchval("SELECT buckets(1)") == 1
+
+
+async def test_a_function_of_others_in_the_place_of_ours_is_a_conflict(site: Site, owner: Connection) -> None:
+    await owner.execute("DELETE FROM owner WHERE kind = 'function' AND name LIKE 'buckets(%'")
+    with pytest.raises(ConflictError, match="buckets"):
+        await apply_schema(site.owner_url, site.spec)
+
+
+async def test_the_writer_may_not_call_them(writer: Connection) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await _ask(writer, "buckets", 0, 10, 5)
