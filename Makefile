@@ -64,7 +64,7 @@ crd: .venv/.made ## Write the CRD of the chart from the operator's models
 	$(BIN)/python -m ingestor_operator.crd >helm/analytics-ingestor/files/crds/ingestors.yaml
 
 docs: .venv/.made ## Write the generated parts of the docs, and the dashboards
-	cd tests && ../$(BIN)/python -m support.settings_table && ../$(BIN)/python -m support.helm_values && ../$(BIN)/python -m dashboards.files
+	cd tests && ../$(BIN)/python -m support.settings_table && ../$(BIN)/python -m support.helm_values && ../$(BIN)/python -m support.api_reference && ../$(BIN)/python -m dashboards.files
 
 lock: .venv/.made ## Pin requirements.txt and requirements-dev.txt anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 -o requirements.txt pyproject.toml

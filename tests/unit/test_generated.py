@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.api_reference import PAGE, with_reference
+
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted(path.relative_to(ROOT / "proto") for path in (ROOT / "proto").rglob("*.proto"))
 
@@ -18,3 +20,8 @@ def test_generated_code_is_fresh(proto: Path, tmp_path: Path) -> None:
     for suffix in ("_pb2.py", "_pb2.pyi"):
         generated = proto.with_name(proto.stem + suffix)
         assert (ROOT / "app" / generated).read_text() == (tmp_path / generated).read_text(), "run `make proto`"
+
+
+def test_the_api_reference_is_fresh() -> None:
+    page = PAGE.read_text()
+    assert page == with_reference(page), "run `make docs`"

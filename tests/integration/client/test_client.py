@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import re
 import socket
 import sys
 import time
@@ -18,10 +17,10 @@ from ingestor.client import Client, ClientFullError, PointsFailedError, Rejected
 from ingestor.client.encode import Request
 from ingestor.client.sender import OnRetry, Outcome, Sender
 from support.database import Database
+from support.docs import block, fill
 from support.eventually import eventually
 from support.points import count_samples
 from support.service import running_service, service_process
-from support.settings_table import README
 
 MIB = 1024 * 1024
 RETRY_WITHIN_S = 60.0
@@ -206,10 +205,8 @@ async def test_memory_is_bounded_while_nobody_is_there(unused_port: int) -> None
 
 
 async def test_the_readmes_example_runs(database: Database) -> None:
-    found = re.search(r"## From Python\n+```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found
     async with running_service(database.writer_url) as service:
-        program = found.group(1).replace("localhost:50051", f"127.0.0.1:{service.grpc_port}")
+        program = fill(block("README.md", "From Python"), {"localhost:50051": f"127.0.0.1:{service.grpc_port}"})
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-W", "error", "-c", program, stdout=asyncio.subprocess.PIPE
         )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from support.docs import inline
+
 from .conftest import HOURLY, Site
 
 RANGE = "'2026-03-01 00:30+00', '2026-03-03 23:30+00'"
@@ -76,3 +78,21 @@ async def test_a_view_that_only_looks_like_a_rollup_is_not_read(site: Site) -> N
         f"CREATE VIEW {site.schema}.mine AS SELECT 1; COMMENT ON VIEW {site.schema}.mine IS 'x'"
     )
     assert await _source(site, "1 hour") == "samples"
+
+
+async def test_the_docs_question_to_a_rollup_has_an_answer(site: Site) -> None:
+    await site.connection.execute(f"INSERT INTO {site.schema}.series VALUES (1, '', 'shop', 'orders', '{{}}')")
+    await site.connection.execute(
+        f"INSERT INTO {site.schema}.samples SELECT now() - interval '1 hour', 1, n FROM generate_series(1, 3) n"
+    )
+    await site.apply(rollups=[HOURLY | {"name": "samples_1h"}])
+    question = inline("README.md", "SELECT bucket, labels, sum / count")
+    await site.connection.execute(f"SET search_path = {site.schema}, public")
+    assert [row[2] for row in await site.connection.fetch(question)] == [2.0]
+
+
+async def test_the_runbooks_way_to_run_a_policy_works(site: Site) -> None:
+    await site.apply(retention={"dropAfter": "30d"})
+    [job] = (await site.read()).jobs
+    await site.connection.execute("SET search_path = public")
+    await site.connection.execute(inline("docs/runbook.md", "CALL run_job").replace("ID", str(job.id)))
