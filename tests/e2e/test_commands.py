@@ -1,13 +1,21 @@
 """What README, chart and runbook tell people to type at a cluster, typed there as it is written."""
 
+import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from ingestor.local import default_cache
 from support.docs import ROOT, block, fill, inline, shell
+from support.helm import EXAMPLES, objects_of, only
 from support.kube import Site, wait_for
+from support.pod_security import pod_spec
+from support.prometheus import configured_server, find_prometheus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -24,9 +32,9 @@ class Terminal:
         shutil.copytree(ROOT / "helm", folder / "helm")
         for example in (folder / "helm" / "examples").iterdir():
             example.write_text(site.images.substitute(example.read_text()))
-        config = folder / "kubeconfig"
-        config.write_text(site.kubectl("config", "view", "--raw", "--minify", "--flatten"))
-        self._environment = {**os.environ, "KUBECONFIG": str(config)}
+        self.config = folder / "kubeconfig"
+        self.config.write_text(site.kubectl("config", "view", "--raw", "--minify", "--flatten"))
+        self._environment = {**os.environ, "KUBECONFIG": str(self.config)}
         self.type(f"kubectl config set-context --current --namespace={site.namespace}")
 
     def type(self, script: str, timeout_s: float = 200) -> str:
@@ -57,7 +65,7 @@ def test_the_load_job_stores_a_million_points(terminal: Terminal) -> None:
 
 
 def test_the_commands_for_when_something_is_wrong_tell_something(terminal: Terminal) -> None:
-    output = terminal.type(fill(block("README.md", "Kubernetes", 1), {NAMESPACE: ""}))
+    output = terminal.type(fill(block("README.md", "Kubernetes", 2), {NAMESPACE: ""}))
     assert "the schema is as asked for" in output
     assert '"database_up": true' in output
 
@@ -72,6 +80,66 @@ def test_the_commands_of_the_runbook_tell_something(terminal: Terminal) -> None:
     assert "kind: Ingestor" in terminal.type(inline("helm/analytics-ingestor/README.md", "kubectl get igst -A"))
 
 
+def test_the_prometheus_to_try_with_finds_servers_and_operator(terminal: Terminal, tmp_path: Path) -> None:
+    """Debian's Prometheus is built without discovery on Kubernetes, so it is told what that would find."""
+    site = terminal.site
+    example = only(objects_of(EXAMPLES / "monitoring.yaml"), "ConfigMap", "prometheus")
+    config = yaml.safe_load(example["data"]["prometheus.yaml"])
+    for job in config["scrape_configs"]:
+        assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+        job["static_configs"] = discovered(site)
+    program = asyncio.run(find_prometheus(default_cache(os.environ.get("XDG_CACHE_HOME")), "prometheus"))
+    with configured_server(program, tmp_path, config) as prometheus:
+        servers = f'up{{job="analytics-ingestor", namespace="{site.namespace}", ingestor="metrics"}} == 1'
+        wait_for(lambda: len(prometheus.query(servers)) == 2, 40, lambda: f"not found: {prometheus.query('up')}")
+        wait_for(lambda: prometheus.query('up{job="ingestor-operator"} == 1'), 40, lambda: "no operator")
+        assert len(prometheus.query("up")) == 3, "each pod once, and nothing else"
+
+
+def discovered(site: Site) -> list[dict[str, Any]]:
+    """Return a target for each port of each pod, with the labels that Prometheus gives them by role ``pod``."""
+    return [
+        {
+            "targets": [f"{pod['status']['podIP']}:{port['containerPort']}"],
+            "labels": {
+                "__meta_kubernetes_namespace": site.namespace,
+                "__meta_kubernetes_pod_name": pod["metadata"]["name"],
+                "__meta_kubernetes_pod_container_port_name": port["name"],
+                **{
+                    f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9_]', '_', name)}": value
+                    for name, value in pod["metadata"]["labels"].items()
+                },
+            },
+        }
+        for pod in site.list("pods")
+        for container in pod["spec"]["containers"]
+        for port in container.get("ports", [])
+        if pod["status"].get("podIP")
+    ]
+
+
+def test_grafana_to_try_with_finds_its_dashboards(terminal: Terminal) -> None:
+    """Its image can't be had everywhere: the cluster only says that it would take it."""
+    upgrade, apply, *_ = fill(block("README.md", "Kubernetes", 1), {NAMESPACE: ""}).splitlines()
+    terminal.type(upgrade)
+    terminal.type(fill(apply, {"kubectl apply": "kubectl apply --dry-run=server"}))
+    mounts = pod_spec(only(objects_of(EXAMPLES / "monitoring.yaml"), "Deployment", "grafana"))
+    assert mounts is not None
+    (sources,) = [volume["projected"]["sources"] for volume in mounts["volumes"] if "projected" in volume]
+    for source in sources:
+        assert terminal.site.exists("configmap", source["configMap"]["name"])
+
+
+def test_the_charts_switches_make_what_they_name(terminal: Terminal) -> None:
+    """The kinds of the Prometheus operator are on the cluster only while ``test_pod_monitor`` runs."""
+    upgrade, patch = block("helm/analytics-ingestor/README.md", "Watch").split("\nkubectl ")
+    rendered = terminal.type(fill(upgrade, {"helm upgrade": "helm template", "--reuse-values": "", NAMESPACE: ""}))
+    assert {"kind: PodMonitor", "kind: PrometheusRule", "kind: ConfigMap"} <= {*rendered.splitlines()}
+    terminal.type(f"kubectl {patch}")
+    assert terminal.site.get("igst", "metrics")["spec"]["observability"]["podMonitor"]["enabled"] is True
+    terminal.site.patch("metrics", {"observability": {"podMonitor": {"enabled": False}}})
+
+
 def test_scale_changes_the_number_of_pods(terminal: Terminal) -> None:
     terminal.type(inline("README.md", "kubectl scale "))
     wait_for(lambda: terminal.site.get("deploy", "metrics")["spec"]["replicas"] == 4, 30, lambda: "not scaled")
@@ -82,7 +150,7 @@ def test_a_plan_that_waits_is_read_and_approved(terminal: Terminal) -> None:
     site = terminal.site
     site.sql("INSERT INTO analytics.samples VALUES (now() - interval '30 days', 1, 1)")
     site.patch("metrics", {"schema": {"retention": {"dropAfter": "7d"}}})
-    site.wait_condition("SchemaApplied", "PlanPending")
+    site.wait_condition("SchemaApplied", "ApprovalRequired")
     names = {"NS": site.namespace, "NAME": "metrics"}
     assert "retention" in terminal.type(fill(inline("docs/runbook.md", "kubectl get configmap -n NS"), names))
     waiting = site.get("igst", "metrics")["status"]["schema"]["pendingPlan"]["hash"]

@@ -125,6 +125,13 @@ def prometheus_server(
             for job, members in jobs.items()
         ],
     }
+    with configured_server(program, folder, config) as server:
+        yield server
+
+
+@contextmanager
+def configured_server(program: Path, folder: Path, config: Mapping[str, Any]) -> Iterator[Prometheus]:
+    """Run a server with a configuration file."""
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from dashboards.files import FILES as DASHBOARDS
 from support.helm import CHART, EXAMPLES, KUBERNETES, ROOT, Object, objects_of, only
 from support.pod_security import containers, pod_spec, violations
 
@@ -33,7 +34,8 @@ def test_every_pod_may_run_under_the_strictest_pod_security(path: Path) -> None:
     for item in objects_of(path):
         if spec := pod_spec(item):
             assert violations(spec) == []
-            assert spec["automountServiceAccountToken"] is False
+            asks_the_api_server = "serviceAccountName" in spec
+            assert spec["automountServiceAccountToken"] is asks_the_api_server
             assert spec["enableServiceLinks"] is False
 
 
@@ -81,6 +83,25 @@ def test_the_bootstrap_job_takes_every_password_from_its_secret() -> None:
     names = {only(objects, "Secret", name)["stringData"]["password"] for name in sources.values()}
     assert len(names) == 4
     assert all(name.startswith("trying-") for name in names)
+
+
+def test_prometheus_and_grafana_to_try_with_find_each_other_the_dashboards_and_the_database() -> None:
+    objects = objects_of(EXAMPLES / "monitoring.yaml")
+    provisioning = only(objects, "ConfigMap", "grafana")["data"]
+    prometheus, timescaledb = yaml.safe_load(provisioning["datasources.yaml"])["datasources"]
+    assert prometheus["url"] == f"http://{only(objects, 'Service', 'prometheus')['metadata']['name']}:9090"
+    database = objects_of(EXAMPLES / "timescaledb.yaml")
+    reader = only(database, "Secret", "timescaledb-reader")["stringData"]
+    assert timescaledb["url"] == f"{only(database, 'Service')['metadata']['name']}.default:5432"
+    assert (timescaledb["user"], timescaledb["secureJsonData"]["password"]) == (reader["username"], reader["password"])
+    (provider,) = yaml.safe_load(provisioning["dashboards.yaml"])["providers"]
+    spec = pod_spec(only(objects, "Deployment", "grafana"))
+    assert spec is not None
+    assert provider["options"]["path"] in {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    (mounted,) = [volume["projected"]["sources"] for volume in spec["volumes"] if "projected" in volume]
+    assert {source["configMap"]["name"] for source in mounted} == {
+        f"analytics-ingestor-{Path(name).stem}" for name in DASHBOARDS
+    }
 
 
 def test_the_load_goes_through_the_headless_service_of_the_first_ingestor() -> None:
