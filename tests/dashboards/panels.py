@@ -20,6 +20,8 @@ Unit = Literal["short", "s", "bytes", "percentunit", "reqps", "cps"]
 
 WIDTHS: dict[Kind, int] = {"timeseries": 12, "stat": 6, "table": 12}
 HEIGHTS: dict[Kind, int] = {"timeseries": 8, "stat": 4, "table": 8}
+LEAST_INTERVAL = "30s"
+"""Of stored metrics: with intervals shorter than the time between two points, a counter's rate would jump."""
 PROMETHEUS = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 DATABASE = model.DataSourceRef(type_val="grafana-postgresql-datasource", uid="${datasource}")
 
@@ -134,6 +136,8 @@ def _panel(panel: Panel, number: int, source: model.DataSourceRef) -> timeseries
     builder = _KINDS[panel.kind]()
     builder.id(number).title(panel.title).description(panel.text).unit(panel.unit).datasource(source)
     builder.span(WIDTHS[panel.kind]).height(HEIGHTS[panel.kind]).thresholds(_thresholds(panel.limit))
+    if isinstance(panel.queries, Sql):
+        builder.interval(LEAST_INTERVAL)
     for target in _targets(panel):
         builder.with_target(target)
     if isinstance(builder, timeseries.Panel):
