@@ -10,6 +10,9 @@ from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Step
 
+LISTED_RIGHTS = 5
+"""Most rights of a role that a sentence lists, which ends up in a condition; the statements have them all."""
+
 
 def grant_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
     """Return the step that gives what is missing and takes what is too much.
@@ -76,4 +79,8 @@ def _summary(grants: Iterable[Grant]) -> str:
     by_role: dict[str, list[str]] = defaultdict(list)
     for grant in sorted(grants):
         by_role[grant.grantee].append(f"{grant.privilege} on {grant.name.partition('(')[0]}")
-    return "; ".join(f"{role}: {', '.join(rights)}" for role, rights in sorted(by_role.items()))
+    return "; ".join(f"{role}: {_shown(rights)}" for role, rights in sorted(by_role.items()))
+
+
+def _shown(rights: list[str]) -> str:
+    return ", ".join(rights) if len(rights) <= LISTED_RIGHTS else f"{len(rights)} rights"

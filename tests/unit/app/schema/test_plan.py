@@ -37,6 +37,16 @@ def test_an_empty_database_gets_everything_in_order() -> None:
     assert kinds == ["schema", "migration", "migration", "migration", "migration", "hypertable", "index", "grants"]
 
 
+def test_a_sentence_lists_a_few_rights_and_counts_many() -> None:
+    grants = make_plan(SPEC, empty_catalog(), ROLES).steps[-1]
+    assert grants.sentence == "give analytics_reader: 9 rights; analytics_writer: 12 rights"
+    taken = _applied(grants=frozenset(grant for grant in _applied().grants if grant.name not in {"samples", "rejects"}))
+    (step,) = make_plan(SPEC, taken, ROLES).steps
+    assert step.sentence == (
+        "give analytics_reader: SELECT on samples; analytics_writer: INSERT on rejects, INSERT on samples"
+    )
+
+
 def test_a_held_index_change_builds_the_new_one_before_it_drops_the_old_one() -> None:
     (step,) = make_plan(OTHER_INDEX, _big(), ROLES).steps
     text = "\n".join(step.statements)
