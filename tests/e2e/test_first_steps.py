@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.docs import fill
 from support.kube import CHART, EXAMPLES, RELEASE, Site, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -33,7 +34,8 @@ def installed(bare_site: Site) -> Site:
 
 
 def test_a_load_job_through_the_headless_service_stores_every_point(installed: Site) -> None:
-    installed.apply_example("load-job.yaml")
+    job = installed.images.substitute((EXAMPLES / "load-job.yaml").read_text())
+    installed.kubectl("apply", "-f", "-", stdin=fill(job, {'"5000"': '"0"'}))  # as fast as it goes
     installed.kubectl("wait", "--for=condition=complete", "job/metrics-load", "--timeout=240s", timeout_s=250)
     log = installed.kubectl("logs", "job/metrics-load")
     assert "1,000,000" in log
