@@ -13,6 +13,9 @@ from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Step
 
+_ORIGIN_US = 946_857_600_000_000
+"""A bucket of any width begins at 2000-01-03 00:00 UTC, a Monday. Source: TimescaleDB, time_bucket()."""
+
 _DEFINITION = 1
 """Number of the query below; another query is another rollup."""
 
@@ -100,8 +103,10 @@ def _backfill(spec: SchemaSpec, catalog: Catalog, rollup: Rollup) -> list[Step]:
 def _windows(ranges: list[tuple[int, int]], bucket_us: int) -> list[tuple[int, int]]:
     """Return ranges of whole buckets that cover ``ranges``, oldest first, each of a chunk or more."""
     windows: list[tuple[int, int]] = []
+    offset_us = _ORIGIN_US % bucket_us
     for start_us, end_us in ranges:
-        start, end = start_us // bucket_us * bucket_us, -(-end_us // bucket_us) * bucket_us
+        start = (start_us - offset_us) // bucket_us * bucket_us + offset_us
+        end = -((offset_us - end_us) // bucket_us) * bucket_us + offset_us
         if windows and start < windows[-1][1]:
             start = windows[-1][1]
         if start < end:

@@ -1,5 +1,6 @@
 """The functions for people and Grafana, called by the reader: buckets, and counters that begin anew."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -89,6 +90,42 @@ async def test_counters_of_several_series_are_kept_apart(owner: Connection, read
     await _store(owner, {0: 100, 2: 110}, 1, pod="a")
     await _store(owner, {1: 5, 3: 6}, 2, pod="b")
     assert sorted(await _ask(reader, "increase", 0, 5, 5)) == [(0, '{"pod": "a"}', 10.0), (0, '{"pod": "b"}', 1.0)]
+
+
+async def test_what_is_not_finite_is_no_part_of_a_counter(owner: Connection, reader: Connection) -> None:
+    await _store(owner, {0: 1000, 1: math.nan, 2: math.inf, 5: 1001, 6: -math.inf, 7: 1003})
+    assert [(time, value) for time, _, value in await _ask(reader, "increase", 0, 10, 5)] == [(0, 0.0), (5, 3.0)]
+
+
+async def test_points_of_one_moment_are_taken_by_their_value(owner: Connection, reader: Connection) -> None:
+    await _store(owner, {0: 100, 1: 200})
+    await _store(owner, {1: 150, 2: 210})
+    assert [value for _, _, value in await _ask(reader, "increase", 0, 5, 5)] == [110.0]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+async def test_days_and_months_are_those_of_utc(owner: Connection, reader: Connection, zone: str) -> None:
+    """Over the weekend on which Europe's clocks go forward."""
+    await _store(owner, {60.0 * hour: 3_600.0 * hour for hour in range(24 * 60)})
+    await reader.execute(f"SET timezone = '{zone}'")
+    ask = "SELECT * FROM {}('shop', 'orders', '2026-03-02 00:00+00', '2026-03-30 12:00+00', '{}')"
+    [month] = await reader.fetch(ask.format("buckets", "1 month"))
+    assert (month["time"], month["count"]) == (datetime(2026, 3, 1, tzinfo=UTC), 24 * 31 - 12)
+    days = await reader.fetch(ask.format("rate", "1 day"))
+    assert {row["value"] for row in days} == {1.0}
+
+
+@pytest.mark.parametrize("place", range(5))
+async def test_what_is_left_open_is_refused(reader: Connection, place: int) -> None:
+    arguments = ["'shop'", "'orders'", "now() - interval '1 hour'", "now()", "interval '5 minutes'"]
+    arguments[place] = "NULL"
+    with pytest.raises(asyncpg.NullValueNotAllowedError):
+        await reader.fetch(f"SELECT * FROM rate({', '.join(arguments)})")
+
+
+async def test_no_labels_are_all_labels(owner: Connection, reader: Connection) -> None:
+    await _store(owner, {0: 1}, 1, region="eu")
+    assert len(await _ask(reader, "buckets", 0, 10, 5, matching=None)) == 1
 
 
 @pytest.mark.parametrize("width_min", [0, -1])

@@ -135,6 +135,17 @@ async def test_a_new_rollup_sums_up_what_is_there_already(site: Site) -> None:
     assert (int(stored["n"]), stored["s"]) == (raw["n"], raw["s"])
 
 
+@pytest.mark.parametrize(("chunk", "bucket"), [("7d", "2d"), ("1d", "2d"), ("1d", "7d"), ("7d", "7d")])
+async def test_a_rollup_over_several_days_sums_up_all_that_is_there(site: Site, chunk: str, bucket: str) -> None:
+    """Buckets begin on days of their own, not where chunks do."""
+    await site.apply(chunkInterval=chunk)
+    await site.fill()
+    refresh = {"startOffset": "15d", "endOffset": "1h", "scheduleInterval": "1h"}
+    await site.apply(chunkInterval=chunk, rollups=[HOURLY | {"bucket": bucket, "refresh": refresh}])
+    stored = await site.connection.fetchval(f"SELECT sum(count)::bigint FROM {site.schema}.by_hour")
+    assert stored == await site.count()
+
+
 async def test_readers_may_read_a_rollup_and_writers_may_not(site: Site) -> None:
     await site.apply(rollups=[HOURLY])
     rights = {grant.grantee for grant in (await site.read()).grants if grant.name == "by_hour"}

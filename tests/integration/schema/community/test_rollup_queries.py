@@ -73,11 +73,30 @@ async def test_the_largest_rollup_that_fits_is_read(site: Site) -> None:
     ]
 
 
-async def test_a_view_that_only_looks_like_a_rollup_is_not_read(site: Site) -> None:
-    await site.connection.execute(
-        f"CREATE VIEW {site.schema}.mine AS SELECT 1; COMMENT ON VIEW {site.schema}.mine IS 'x'"
-    )
+async def test_a_view_of_others_that_looks_like_a_rollup_is_not_read(site: Site) -> None:
+    await site.connection.execute(f"CREATE VIEW {site.schema}.mine AS SELECT 1")
+    comment = "analytics-ingestor: rollup 1 of 3600 s"
+    await site.connection.execute(f"COMMENT ON VIEW {site.schema}.mine IS '{comment}'")
     assert await _source(site, "1 hour") == "samples"
+
+
+async def test_a_rollup_is_read_by_those_who_may_read_it(site: Site) -> None:
+    """A new one is not granted before it is filled."""
+    await site.apply(rollups=[HOURLY])
+    rollup, reader = f"{site.schema}.by_hour", f"{site.schema}_reader"
+    for verb, read in (("REVOKE SELECT ON {} FROM {}", "samples"), ("GRANT SELECT ON {} TO {}", "by_hour")):
+        await site.connection.execute(verb.format(rollup, reader))
+        await site.connection.execute(f"SET ROLE {reader}")
+        assert await _source(site, "1 hour") == read
+        await site.connection.execute("RESET ROLE")
+
+
+async def test_months_are_read_from_buckets_that_make_up_days(site: Site) -> None:
+    refresh = {"startOffset": "6d", "endOffset": "1h", "scheduleInterval": "1h"}
+    two_days = {"name": "by_2_days", "bucket": "2d", "refresh": refresh}
+    await site.apply(rollups=[HOURLY, two_days])
+    widths = ("1 month", "1 year", "30 days", "4 days")
+    assert [await _source(site, width) for width in widths] == ["by_hour", "by_hour", "by_2_days", "by_2_days"]
 
 
 async def test_the_docs_question_to_a_rollup_has_an_answer(site: Site) -> None:
