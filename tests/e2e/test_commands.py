@@ -1,6 +1,5 @@
 """What README, chart and runbook tell people to type at a cluster, typed there as it is written."""
 
-import asyncio
 import os
 import re
 import shutil
@@ -10,11 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestor.local import default_cache
+from dashboards.files import FILES as DASHBOARDS
 from support.docs import ROOT, block, fill, inline, shell
 from support.helm import EXAMPLES, objects_of, only
 from support.kube import Site, wait_for
-from support.pod_security import pod_spec
 from support.prometheus import configured_server, find_prometheus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -93,7 +91,7 @@ def test_the_prometheus_to_try_with_finds_servers_and_operator(terminal: Termina
     for job in config["scrape_configs"]:
         assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
         job["static_configs"] = discovered(site)
-    program = asyncio.run(find_prometheus(default_cache(os.environ.get("XDG_CACHE_HOME")), "prometheus"))
+    program = find_prometheus("prometheus")
     with configured_server(program, tmp_path, config) as prometheus:
         servers = f'up{{job="analytics-ingestor", namespace="{site.namespace}", ingestor="metrics"}} == 1'
         wait_for(lambda: len(prometheus.query(servers)) == 2, 40, lambda: f"not found: {prometheus.query('up')}")
@@ -128,11 +126,8 @@ def test_grafana_to_try_with_finds_its_dashboards(terminal: Terminal) -> None:
     apply, _, load, _ = fill(block("README.md", "Kubernetes", 1), {NAMESPACE: ""}).splitlines()
     terminal.type(fill(apply, {"kubectl apply": "kubectl apply --dry-run=server"}))
     assert "job.batch/metrics-load replaced" in terminal.type(load)
-    mounts = pod_spec(only(objects_of(EXAMPLES / "monitoring.yaml"), "Deployment", "grafana"))
-    assert mounts is not None
-    (sources,) = [volume["projected"]["sources"] for volume in mounts["volumes"] if "projected" in volume]
-    for source in sources:
-        assert terminal.site.exists("configmap", source["configMap"]["name"])
+    for name in DASHBOARDS:
+        assert terminal.site.exists("configmap", f"{RELEASE}-{Path(name).stem}")
 
 
 def test_the_charts_switches_make_what_they_name(terminal: Terminal) -> None:

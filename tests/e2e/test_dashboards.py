@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from dashboards.evaluate import Target as Query
@@ -16,6 +15,7 @@ from dashboards.files import FILES, read_panels
 from dashboards.picture import Drawn, draw
 from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
+from support.database import fetch
 from support.kube import ROOT, Site, ingestor, wait_for
 from support.kube_prometheus import watched
 from support.prometheus import Prometheus
@@ -123,20 +123,12 @@ def _rows(site: Site, statement: str) -> dict[str, tuple[list[float], list[float
     """Return the rows of a statement, asked by the role that Grafana has."""
     found: dict[str, tuple[list[float], list[float]]] = {}
     with site.port_forward("statefulset/timescaledb", 5432) as port:
-        rows = asyncio.run(_fetch(f"postgresql://analytics_reader:trying-reader@127.0.0.1:{port}/metrics", statement))
+        rows = asyncio.run(fetch(f"postgresql://analytics_reader:trying-reader@127.0.0.1:{port}/metrics", statement))
     for row in rows:
         times, values = found.setdefault(row.get("metric") or row.get("labels") or "", ([], []))
         times.append(row["time"].timestamp() - time.time())
         values.append(float(row["value"]))
     return found
-
-
-async def _fetch(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return list(await connection.fetch(statement, timeout=10))
-    finally:
-        await connection.close(timeout=5)
 
 
 def test_every_rule_is_evaluated_and_none_fires_without_a_cause(prometheus: Prometheus) -> None:

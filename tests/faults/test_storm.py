@@ -17,7 +17,7 @@ from faults.storm.schedule import fingerprint, make_schedule
 from faults.storm.storm import run_storm
 from ingestor.keys import mint_key
 from ingestor.local import default_cache
-from support.database import Database
+from support.database import Database, execute
 from support.service import running_service
 
 SEED = 7
@@ -68,7 +68,7 @@ async def test_the_judge_finds_each_kind_of_wrong_row(database: Database) -> Non
         "UPDATE analytics.samples SET time = time + interval '1 microsecond'"
         " WHERE value = (SELECT max(value) FROM analytics.samples)",
     ):
-        await _execute(database, change)
+        await execute(database.admin_url, change)
     verdict = await _judge(database, requests)
     torn = requests[0].accepted - 1 + requests[-1].accepted - 1
     assert verdict == Verdict(acked=points, stored=points + 2, lost=2, doubled=2, foreign=2, torn=torn)
@@ -93,14 +93,6 @@ async def _judge(database: Database, requests: list[Request]) -> Verdict:
     connection = await asyncpg.connect(database.admin_url)
     try:
         return await judge(connection, requests, Findings())
-    finally:
-        await connection.close()
-
-
-async def _execute(database: Database, statement: str) -> None:
-    connection = await asyncpg.connect(database.admin_url)
-    try:
-        await connection.execute(statement)
     finally:
         await connection.close()
 

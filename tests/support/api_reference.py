@@ -11,9 +11,10 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
+from support.generated import with_part
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "api.md"
-START, END = "<!-- reference: written by `make docs`, proven fresh by a test -->\n", "<!-- /reference -->"
 PROTO = "analytics/v1/ingestor.proto"
 
 # Places of declarations in a descriptor: the field numbers that lead to them. Source: descriptor.proto, SourceCodeInfo.
@@ -35,48 +36,52 @@ def read_proto() -> FileDescriptorProto:
 def reference(file: FileDescriptorProto) -> str:
     """Return every service, message and enum, in the file's order."""
     comments = {tuple(one.path): _text(one.leading_comments) for one in file.source_code_info.location}
-    return "\n".join(
-        [
-            *_services(file, comments),
-            *_messages(file, comments),
-            *_enums(file, comments),
-        ]
-    )
+    return "\n".join([*_services(file, comments), *_messages(file, comments), *_enums(file, comments)])
 
 
 def _services(file: FileDescriptorProto, comments: dict[Place, str]) -> Iterator[str]:
     for index, service in enumerate(file.service):
         place = (_SERVICES, index)
-        yield f"## Service `{file.package}.{service.name}`\n\n{comments[place]}\n"
-        yield "| method | request | response | |\n|---|---|---|---|"
+        rows = []
         for number, method in enumerate(service.method):
-            types = " | ".join(_link(name) for name in (method.input_type, method.output_type))
-            yield f"| `{method.name}` | {types} | {_cell(comments[*place, _MEMBERS, number])} |"
-        yield ""
+            types = [_link(name) for name in (method.input_type, method.output_type)]
+            rows.append([f"`{method.name}`", *types, comments[*place, _MEMBERS, number]])
+        title = f"Service `{file.package}.{service.name}`"
+        yield _section(title, comments[place], ["method", "request", "response", ""], rows)
 
 
 def _messages(file: FileDescriptorProto, comments: dict[Place, str]) -> Iterator[str]:
     for index, message in enumerate(file.message_type):
         place = (_MESSAGES, index)
-        yield f"## {message.name}\n\n{comments[place]}\n"
-        yield "| | field | type | |\n|---|---|---|---|"
+        rows = []
         for number, field in enumerate(message.field):
-            meaning = _cell(comments[*place, _MEMBERS, number])
+            meaning = comments[*place, _MEMBERS, number]
             if _is_in_one_of(field):
-                group = comments[*place, _ONE_OFS, field.oneof_index]
-                meaning += f" One of `{message.oneof_decl[field.oneof_index].name}`: {_cell(group)}"
-            yield f"| {field.number} | `{field.name}` | {_type(field)} | {meaning} |"
-        yield ""
+                group = message.oneof_decl[field.oneof_index].name
+                meaning += f" One of `{group}`: {comments[*place, _ONE_OFS, field.oneof_index]}"
+            rows.append([str(field.number), f"`{field.name}`", _type(field), meaning])
+        yield _section(message.name, comments[place], ["", "field", "type", ""], rows)
 
 
 def _enums(file: FileDescriptorProto, comments: dict[Place, str]) -> Iterator[str]:
     for index, enum in enumerate(file.enum_type):
         place = (_ENUMS, index)
-        yield f"## {enum.name}\n\n{comments[place]}\n"
-        yield "| | value | |\n|---|---|---|"
-        for number, value in enumerate(enum.value):
-            yield f"| {value.number} | `{value.name}` | {_cell(comments[*place, _MEMBERS, number])} |"
-        yield ""
+        rows = [
+            [str(value.number), f"`{value.name}`", comments[*place, _MEMBERS, number]]
+            for number, value in enumerate(enum.value)
+        ]
+        yield _section(enum.name, comments[place], ["", "value", ""], rows)
+
+
+def _section(title: str, text: str, columns: list[str], rows: list[list[str]]) -> str:
+    """Return a heading, what it is about, and a table."""
+    lines = [_row(columns), "|" + "---|" * len(columns), *map(_row, rows)]
+    return f"## {title}\n\n{text}\n\n" + "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    """Return a row of a table; what stands on several lines stands on one there."""
+    return "|" + "|".join(f" {' '.join(cell.split())} " if cell else " " for cell in cells) + "|"
 
 
 def _is_in_one_of(field: FieldDescriptorProto) -> bool:
@@ -99,14 +104,9 @@ def _text(comment: str) -> str:
     return "\n".join(line.removeprefix(" ") for line in comment.strip("\n").splitlines()).strip()
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split())
-
-
 def with_reference(page: str) -> str:
     """Return the page with the reference of today."""
-    before, rest = page.split(START)
-    return before + START + reference(read_proto()) + END + rest.split(END, 1)[1]
+    return with_part(page, "reference", reference(read_proto()))
 
 
 if __name__ == "__main__":

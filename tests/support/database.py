@@ -81,7 +81,7 @@ class DatabaseServer:
             await bootstrap(database.admin_url, Roles.for_schema(SCHEMA))
             yield database
         finally:
-            await _execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await execute(admin_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     @asynccontextmanager
     async def private(self, prepared: Path) -> AsyncIterator[PrivateServer]:
@@ -184,8 +184,8 @@ async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
     finally:
         await connection.close()
     for (name,) in names:
-        await _execute(admin_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
-        await _execute(admin_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+        await execute(admin_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+        await execute(admin_url, f'DROP DATABASE "{name}" WITH (FORCE)')
     for left in await asyncio.to_thread(lambda: list(directory.parent.glob(f"{directory.name}-p*"))):
         await kill_all(left / "data", server_account().uid)
         await asyncio.to_thread(shutil.rmtree, left)
@@ -194,15 +194,15 @@ async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
 async def _close_template(server: LocalServer) -> None:
     """Keep everybody out of the template, TimescaleDB's scheduler included: a copy needs it unused."""
     url = server.url("postgres")
-    await _execute(url, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
-    await _execute(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'")
+    await execute(url, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+    await execute(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'")
 
 
 async def _clone(admin_url: str, name: str) -> None:
     deadline = asyncio.get_running_loop().time() + CLONE_TIMEOUT_S
     while True:
         try:
-            await _execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY WAL_LOG')
+            await execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY WAL_LOG')
         except asyncpg.ObjectInUseError:
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -211,9 +211,20 @@ async def _clone(admin_url: str, name: str) -> None:
             return
 
 
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=30)
+async def execute(url: str, *statements: str, timeout_s: float = 30) -> None:
+    """Run statements one after the other, each within ``timeout_s``."""
+    connection = await asyncpg.connect(url, timeout=5, command_timeout=timeout_s)
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def fetch(url: str, query: str) -> list[asyncpg.Record]:
+    """Return the rows of a query."""
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    try:
+        return list(await connection.fetch(query))
     finally:
         await connection.close()

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from support.generated import with_part
+
 CHART = Path(__file__).parents[2] / "helm" / "analytics-ingestor"
 README = CHART / "README.md"
-START, END = "<!-- values: written by `make docs`, proven fresh by a test -->\n", "<!-- /values -->"
 
 _COMMENT, _KEY = re.compile(r"^ *# (-- )?(.*)$"), re.compile(r"^( *)([A-Za-z]+):(.*)$")
 INDENT = 2
@@ -55,8 +56,7 @@ def values_table() -> str:
 
 def with_values(readme: str) -> str:
     """Return the chart's README with the table of today."""
-    before, rest = readme.split(START)
-    return before + START + values_table() + END + rest.split(END, 1)[1]
+    return with_part(readme, "values", values_table())
 
 
 if __name__ == "__main__":

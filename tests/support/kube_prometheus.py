@@ -1,12 +1,9 @@
 """A Prometheus beside a namespace of the cluster, with the labels that the chart's PodMonitors give."""
 
-import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ingestor.local import default_cache
 from support.kube import CHART, Site
 from support.prometheus import Prometheus, Target, find_prometheus, prometheus_server
 
@@ -16,7 +13,7 @@ ALERTS = CHART / "files" / "alerts" / "analytics-ingestor.yaml"
 @contextmanager
 def watched(site: Site, folder: Path, rules: Path = ALERTS, name: str = "metrics") -> Iterator[Prometheus]:
     """Scrape the pods of an Ingestor and of the operator, those that there are now, through forwarded ports."""
-    program = asyncio.run(find_prometheus(default_cache(os.environ.get("XDG_CACHE_HOME")), "prometheus"))
+    program = find_prometheus("prometheus")
     kinds = (
         ("ingest", 9090, {"job": "analytics-ingestor", "namespace": site.namespace, "ingestor": name}),
         ("operator", 8080, {"job": "ingestor-operator"}),

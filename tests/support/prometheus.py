@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from ingestor.local import default_cache
 from ingestor.local.account import current_account, prepare_cache, server_account
 from ingestor.local.apt import PrivateApt
 from ingestor.local.filelock import locked
@@ -29,12 +31,16 @@ POLL_S = 0.1
 SCRAPE_S = 1
 
 
-async def find_prometheus(cache: Path, program: str) -> Path:
+def find_prometheus(program: str) -> Path:
     """Return the path of ``prometheus`` or ``promtool``.
 
     Raises:
         CommandError: it is not here and cannot be had.
     """
+    return asyncio.run(_find(default_cache(os.environ.get("XDG_CACHE_HOME")), program))
+
+
+async def _find(cache: Path, program: str) -> Path:
     if (found := shutil.which(program)) is not None:
         return Path(found)
     prepare_cache(cache, server_account())

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ingestor.config import ENV_PREFIX, Settings
+from support.generated import with_part
 
 README = Path(__file__).parents[2] / "README.md"
-START, END = "<!-- settings: written by `make docs`, proven fresh by a test -->\n", "<!-- /settings -->"
 
 
 def settings_table() -> str:
@@ -25,8 +25,7 @@ def _shown(default: object) -> str:
 
 def with_table(readme: str) -> str:
     """Return the README's text with the table of today."""
-    before, rest = readme.split(START)
-    return before + START + settings_table() + END + rest.split(END, 1)[1]
+    return with_part(readme, "settings", settings_table())
 
 
 if __name__ == "__main__":

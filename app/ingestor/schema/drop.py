@@ -13,7 +13,7 @@ from ingestor.schema.catalog import Catalog, ObjectKey
 from ingestor.schema.connect import Connection, connected, place_of, writer_application
 from ingestor.schema.exclusive import APPLICATION, Limits, become_owner, repeat_while_locked, take_mutex
 from ingestor.schema.faults import ConflictError, DependedOnError, SchemaError, SchemaInUseError
-from ingestor.schema.identifiers import quote_function, quote_identifier
+from ingestor.schema.identifiers import quote_function, quote_identifier, quote_relation
 from ingestor.schema.objects import BOOKKEEPING
 from ingestor.schema.read_catalog import read_catalog, read_sizes
 from ingestor.schema.roles import Roles
@@ -158,14 +158,14 @@ class _Drop:
             raise
 
     async def _drop_objects(self, task: str) -> None:
-        tables = [self._quote(name) for kind, name in self._objects if kind == "table"]
+        tables = [quote_relation(self._schema, name) for kind, name in self._objects if kind == "table"]
         # Before anything else: TimescaleDB looks for chunks before it waits for the lock, and one made meanwhile
         # would be taken for a foreign table.
         await self._execute(f"LOCK TABLE {', '.join(f'ONLY {table}' for table in tables)} IN ACCESS EXCLUSIVE MODE")
         for kind, name in [key for kind in _DROPS for key in self._objects if key[0] == kind]:
-            quoted = quote_function(self._schema, name) if kind == "function" else self._quote(name)
+            quote = quote_function if kind == "function" else quote_relation
             try:
-                await self._execute(_DROPS[kind].format(quoted) + " RESTRICT")
+                await self._execute(_DROPS[kind].format(quote(self._schema, name)) + " RESTRICT")
             except asyncpg.DependentObjectsStillExistError as error:
                 found = "; ".join((error.detail or str(error)).splitlines())
                 advice = "drop or move what is not ours first, then try again"
@@ -183,9 +183,6 @@ class _Drop:
             self.kept = tuple((error.detail or str(error)).splitlines())
         else:
             self.schema_dropped = True
-
-    def _quote(self, name: str) -> str:
-        return f"{quote_identifier(self._schema)}.{quote_identifier(name)}"
 
     async def _execute(self, statement: str) -> None:
         await self._connection.execute(statement, timeout=STATEMENT_S + 5)

@@ -45,10 +45,15 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_relation(schema: str, name: str) -> str:
+    """Return a table, a view or an index of ``schema``, quoted."""
+    return f"{quote_identifier(schema)}.{quote_identifier(name)}"
+
+
 def quote_function(schema: str, signature: str) -> str:
     """Return a function of ``schema``, by its name and, where it takes arguments, their types in brackets."""
     name, _, types = signature.partition("(")
-    return f"{quote_identifier(schema)}.{quote_identifier(name)}({types or ')'}"
+    return f"{quote_relation(schema, name)}({types or ')'}"
 
 
 def quote_literal(text: str) -> str:

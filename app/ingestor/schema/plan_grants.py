@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from ingestor.schema.catalog import Catalog, Grant, ObjectKey
-from ingestor.schema.identifiers import quote_function, quote_identifier
+from ingestor.schema.identifiers import quote_function, quote_identifier, quote_relation
 from ingestor.schema.objects import BOOKKEEPING, PUBLIC, grantable_objects, wanted_grants
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
@@ -72,7 +72,7 @@ def _target(schema: str, key: ObjectKey) -> str:
         return f"SCHEMA {quote_identifier(name)}"
     if kind == "function":
         return f"FUNCTION {quote_function(schema, name)}"
-    return f"TABLE {quote_identifier(schema)}.{quote_identifier(name)}"
+    return f"TABLE {quote_relation(schema, name)}"
 
 
 def _summary(grants: Iterable[Grant]) -> str:

@@ -1,7 +1,7 @@
 """Plan the one index of samples. Building it reads every chunk, so on a big table it waits for approval. Pure."""
 
 from ingestor.schema.catalog import Catalog, Index
-from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.identifiers import quote_identifier, quote_relation
 from ingestor.schema.ownership import forget_made, record_made
 from ingestor.schema.spec import IndexName, SchemaSpec
 from ingestor.schema.steps import Step
@@ -68,5 +68,5 @@ def _create(schema: str, index: Index, *, online: bool) -> str:
 
 
 def _drop(schema: str, index: Index) -> tuple[str, str]:
-    drop = f"DROP INDEX IF EXISTS {quote_identifier(schema)}.{quote_identifier(index.name)}"
+    drop = f"DROP INDEX IF EXISTS {quote_relation(schema, index.name)}"
     return drop, forget_made(schema, ("index", index.name))

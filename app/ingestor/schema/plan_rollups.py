@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ingestor.schema.catalog import Aggregate, Catalog
 from ingestor.schema.durations import duration_s
-from ingestor.schema.identifiers import quote_identifier, quote_literal
+from ingestor.schema.identifiers import quote_identifier, quote_literal, quote_relation
 from ingestor.schema.lifecycle import Rollup
 from ingestor.schema.ownership import forget_made, record_made
 from ingestor.schema.plan_retention import retention_steps
@@ -43,7 +43,7 @@ def comment_of(rollup: Rollup) -> str:
 def _keep(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, aggregate: Aggregate) -> list[Step]:
     steps = []
     if aggregate.materialized_only:
-        view = f"{quote_identifier(spec.name)}.{quote_identifier(rollup.name)}"
+        view = quote_relation(spec.name, rollup.name)
         statement = f"ALTER MATERIALIZED VIEW {view} SET (timescaledb.materialized_only = false)"
         steps.append(Step("rollup", rollup.name, (statement,), f"let {rollup.name} show the newest points too"))
     job, refresh = catalog.job("refresh", rollup.name), rollup.refresh
@@ -69,7 +69,7 @@ def _make(spec: SchemaSpec, catalog: Catalog, rollup: Rollup) -> list[Step]:
 
 def _create_statements(spec: SchemaSpec, catalog: Catalog, rollup: Rollup) -> tuple[str, ...]:
     functions = functions_of(catalog)
-    view = f"{quote_identifier(spec.name)}.{quote_identifier(rollup.name)}"
+    view = quote_relation(spec.name, rollup.name)
     create = (
         f"CREATE MATERIALIZED VIEW {view} WITH (timescaledb.continuous, timescaledb.materialized_only = false) AS"
         f" SELECT {functions}.time_bucket({interval(duration_s(rollup.bucket))}, time) AS bucket, series_id,"
@@ -146,7 +146,7 @@ def _redefine(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, roles: Roles) 
     )
     make, *others = _make(spec, without, rollup)
     # The reader's right goes with the old view, which the step of rights does not foresee.
-    view = f"{quote_identifier(spec.name)}.{quote_identifier(rollup.name)}"
+    view = quote_relation(spec.name, rollup.name)
     grant = f"GRANT SELECT ON TABLE {view} TO {quote_identifier(roles.reader)}"
     make = replace(make, statements=(*make.statements, grant))
     reason = f"needs the drop of the {rollup.name} that is there"
@@ -155,7 +155,7 @@ def _redefine(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, roles: Roles) 
 
 def _drop(spec: SchemaSpec, catalog: Catalog, name: str, why: str) -> Step:
     chunks = catalog.chunks_of(name)
-    view = f"{quote_identifier(spec.name)}.{quote_identifier(name)}"
+    view = quote_relation(spec.name, name)
     rows = f"about {sum(chunk.rows for chunk in chunks):,} rows in {len(chunks)} chunks"
     return Step(
         "rollup",

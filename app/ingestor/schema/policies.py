@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from ingestor.schema.catalog import Catalog, Job
-from ingestor.schema.identifiers import quote_identifier, quote_literal
+from ingestor.schema.identifiers import quote_identifier, quote_literal, quote_relation
 
 EXTENSION_SCHEMA = "public"
 
@@ -16,7 +16,7 @@ def functions_of(catalog: Catalog) -> str:
 
 def relation_literal(schema: str, relation: str) -> str:
     """Return a relation of ours as TimescaleDB's functions take it."""
-    return quote_literal(f"{quote_identifier(schema)}.{quote_identifier(relation)}")
+    return quote_literal(quote_relation(schema, relation))
 
 
 def interval(seconds: int) -> str:

@@ -8,10 +8,9 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from support.database import Database
+from support.database import Database, fetch
 from support.docs import ROOT, block, fill, inline, shell
 from support.service import Service, running_service
 
@@ -27,14 +26,6 @@ async def service(database: Database) -> AsyncIterator[Service]:
 
 async def _type(script: str, **environment: str) -> str:
     return await asyncio.to_thread(shell, script, ROOT, os.environ | environment)
-
-
-async def _fetch(url: str, statement: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=30)
-    try:
-        return list(await connection.fetch(statement))
-    finally:
-        await connection.close(timeout=5)
 
 
 async def test_the_calls_of_the_first_page_store_points(service: Service, database: Database) -> None:
@@ -53,7 +44,7 @@ async def test_the_calls_of_the_first_page_store_points(service: Service, databa
     assert '"success": true' in output
     assert '"accepted_points": "1"' in output
     assert json.loads(output.splitlines()[-1])["outcomes"]["committed"] == 100_002
-    rows = await _fetch(database.reader_url, "SELECT value FROM metrics WHERE service_name = 'web' ORDER BY value")
+    rows = await fetch(database.reader_url, "SELECT value FROM metrics WHERE service_name = 'web' ORDER BY value")
     assert [row["value"] for row in rows] == [0.5, 3]
 
 
@@ -74,18 +65,18 @@ async def test_the_questions_of_the_docs_have_answers(service: Service, database
     statements = [statement for text in texts for statement in text.split(";") if statement.strip()]
     assert len(statements) == 6
     for statement in statements:
-        assert await _fetch(database.reader_url, statement), statement
+        assert await fetch(database.reader_url, statement), statement
 
 
 async def test_the_statements_of_the_runbook_work(service: Service, database: Database) -> None:
     await _type(f"ingestor load --target 127.0.0.1:{service.grpc_port} --points 1000 --series 100")
     url = f"{database.owner_url}?options=-csearch_path%3Danalytics"
     writers = inline("docs/runbook.md", "SELECT pid, wait_event_type")
-    assert await _fetch(database.admin_url, writers), "nobody writes"
-    assert (await _fetch(url, inline("docs/runbook.md", "SELECT count(*) FROM metrics")))[0][0] == 1_000
-    assert await _fetch(url, inline("docs/runbook.md", "SELECT reason, field, message")) == []
-    assert len(await _fetch(url, inline("docs/runbook.md", "SELECT service_name, metric_name"))) == 10
-    failed = await _fetch(url, inline("docs/runbook.md", "SELECT * FROM timescaledb_information.job_errors"))
+    assert await fetch(database.admin_url, writers), "nobody writes"
+    assert (await fetch(url, inline("docs/runbook.md", "SELECT count(*) FROM metrics")))[0][0] == 1_000
+    assert await fetch(url, inline("docs/runbook.md", "SELECT reason, field, message")) == []
+    assert len(await fetch(url, inline("docs/runbook.md", "SELECT service_name, metric_name"))) == 10
+    failed = await fetch(url, inline("docs/runbook.md", "SELECT * FROM timescaledb_information.job_errors"))
     assert all(row["err_message"] for row in failed), "an Apache build's own job may be among them"
 
 
@@ -120,5 +111,5 @@ async def test_make_run_serves_and_ctrl_c_stops_it(database: Database) -> None:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert b"Serving gRPC on 127.0.0.1:" in output
-    rows = await _fetch(database.admin_url, "SELECT count(*) FROM analytics.metrics WHERE service_name = 'synthetic'")
+    rows = await fetch(database.admin_url, "SELECT count(*) FROM analytics.metrics WHERE service_name = 'synthetic'")
     assert rows[0][0] == 1_000_000

@@ -20,7 +20,7 @@ import pytest
 
 from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
-from support.database import PrivateServer
+from support.database import PrivateServer, execute
 from support.service import ServiceProcess, service_process
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -56,18 +56,10 @@ async def _tune(server: PrivateServer) -> None:
         "random_page_cost": "1.1",
         "effective_io_concurrency": "256",
     }
-    await _execute(server, *(f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()))
+    statements = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()]
+    await execute(server.database.admin_url, *statements)
     await server.server.stop()
     await server.server.start()
-
-
-async def _execute(server: PrivateServer, *statements: str) -> None:
-    connection = await asyncpg.connect(server.database.admin_url, timeout=5, command_timeout=300)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close(timeout=5)
 
 
 @asynccontextmanager
@@ -117,7 +109,8 @@ async def test_thirty_million_points_answer_at_once_while_more_come_in(
     async with service_process(private_server.database.writer_url, tmp_path / "log") as service:
         filled = await run_load(LoadOptions(target=f"127.0.0.1:{service.grpc_port}", points=POINTS, series=SERIES))
         assert filled.phases[0].totals.acked_points == POINTS
-        await _execute(private_server, "VACUUM (ANALYZE) analytics.samples", "ANALYZE analytics.series")
+        statements = ("VACUUM (ANALYZE) analytics.samples", "ANALYZE analytics.series")
+        await execute(private_server.database.admin_url, *statements, timeout_s=300)
         reader = await asyncpg.connect(private_server.database.reader_url, timeout=5, command_timeout=60)
         async with _more_points(service):
             await asyncio.sleep(2)

@@ -1,7 +1,5 @@
 """Every alert: valid, on metrics that there are, tried both ways with promtool, and explained in the runbook."""
 
-import asyncio
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from ingestor.local import default_cache
 from support.helm import Helm, only
 from support.metric_names import defined_metrics
 from support.prometheus import find_prometheus, run_promtool
@@ -25,7 +22,7 @@ alerts = pytest.mark.parametrize("name", ALERTS)
 
 @pytest.fixture(scope="module")
 def promtool() -> Path:
-    return asyncio.run(find_prometheus(default_cache(os.environ.get("XDG_CACHE_HOME")), "promtool"))
+    return find_prometheus("promtool")
 
 
 def test_promtool_takes_the_rules(promtool: Path) -> None:
