@@ -1,16 +1,18 @@
 """Database connections in which nothing waits for ever.
 
-Every limit here was added because something hung without it. Connections are dedicated, never pooled: a pool's
-reset costs a round trip and forgets settings.
+Every limit here was added because something hung without it. A session is not relied on: behind a pooler each
+transaction may run in another one. So every transaction sets its limits, and every statement names its schema.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
 from ingestor.schema.connect import says_no_user, writer_application
+from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.tls import explain_files, explain_handshake
 from ingestor.storage.contract import ErrorClass, FlushError
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
@@ -33,7 +35,48 @@ _SERVER_SETTINGS = {
     "jit": "off",
 }
 
-Connection = asyncpg.Connection
+_LIMITS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "15s",
+    "client_connection_check_interval": "5s",
+    "jit": "off",
+}
+"""Of each transaction; the rest of ``_SERVER_SETTINGS`` is about an idle session."""
+
+
+class Connection(asyncpg.Connection):
+    """A connection whose statements write our schema as ``{schema}``."""
+
+    schema = ""
+
+    @property
+    def begin(self) -> str:
+        """Return what begins a transaction: the level that the ledger relies on, the limits, and the schema's names.
+
+        In one message, so that limits cost no round trip. Triggers of others find what stands in our schema.
+        """
+        limits = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
+        return f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {quote_identifier(self.schema)}{limits}"
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Run ``query`` and return its command tag."""
+        return str(await super().execute(self._named(query), *args, timeout=timeout))
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:  # type: ignore[override]
+        """Return the rows of ``query``."""
+        return list(await super().fetch(self._named(query), *args))
+
+    async def fetchval(self, query: str, *args: Any) -> Any:  # type: ignore[override]
+        """Return the first value of the first row of ``query``, None where there is no row."""
+        return await super().fetchval(self._named(query), *args)
+
+    async def copy_in(self, table: str, source: Any, columns: Sequence[str]) -> None:
+        """COPY rows in the binary format into a table of our schema."""
+        await self.copy_to_table(table, schema_name=self.schema, source=source, columns=columns, format="binary")
+
+    def _named(self, query: str) -> str:
+        return query.replace("{schema}", quote_identifier(self.schema))
 
 
 async def open_connection(url: str, schema: str) -> Connection:
@@ -43,14 +86,17 @@ async def open_connection(url: str, schema: str) -> Connection:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
-        return await asyncpg.connect(
+        connection: Connection = await asyncpg.connect(
             url,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
             server_settings=_SERVER_SETTINGS | {"search_path": schema, "application_name": writer_application(schema)},
+            connection_class=Connection,
         )
     except (asyncpg.PostgresError, ValueError, AttributeError, KeyError, *CONNECTION_ERRORS) as error:
         raise _explain_connecting(error, url) from error
+    connection.schema = schema
+    return connection
 
 
 def _explain_connecting(error: Exception, url: str) -> FlushError:
@@ -87,6 +133,28 @@ async def terminated_on_failure(connection: Connection, timeout_s: float) -> Asy
     except BaseException:
         connection.terminate()
         raise
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """Run the body in a transaction of its own, with every limit.
+
+    COMMIT ends it, or ROLLBACK where the database refused something; anything else leaves the end to
+    ``terminated_on_failure``.
+
+    Raises:
+        FlushError: COMMIT did not commit.
+    """
+    await connection.execute(connection.begin)
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if classify(error) is not ErrorClass.CONNECTION:
+            await connection.execute("ROLLBACK")
+        raise
+    status = await connection.execute("COMMIT")
+    if status != "COMMIT":
+        raise FlushError(f"COMMIT was answered by {status}", ErrorClass.UNKNOWN)
 
 
 async def close_connection(connection: Connection) -> None:

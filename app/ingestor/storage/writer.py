@@ -21,7 +21,7 @@ from ingestor.storage.flush import Flush, FlushSettings
 from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
-_VERSION = "SELECT coalesce(max(version), 0) FROM migration"
+_VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
 _CHUNK = """
 SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
@@ -95,7 +95,7 @@ class PostgresWriter:
                 while time.monotonic() < give_up_at:
                     if not await expire_keys(connection, self._settings.deduplication_window_min):
                         break
-                await connection.execute("SELECT maintain()")
+                await connection.execute("SELECT {schema}.maintain()")
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
 
