@@ -87,6 +87,12 @@ class ExtensionMissingError(SchemaError):
     default_reason = "extension_missing"
 
 
+class ExtensionUnknownError(SchemaError):
+    """TimescaleDB's own tables or views have another form than we know."""
+
+    default_reason = "extension_unknown"
+
+
 class ConflictError(SchemaError):
     """An object of a name that we need is not ours; it is left alone."""
 

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from ingestor.schema.catalog import Catalog, Chunk, Job
 from ingestor.schema.plan import make_plan
+from ingestor.schema.plan_jobs import other_jobs
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Plan
 from unit.app.schema.simulated_ageing import NOW_US
 from unit.app.schema.simulation import ROLES, empty_catalog, simulate
 
 DAY_S = 86_400
-EXAMPLES = 1_000
+EXAMPLES = 200
 
 _DAYS = st.integers(1, 400)
 
@@ -64,7 +65,26 @@ def aged(draw: st.DrawFn) -> Catalog:
     chunks = [_chunk(number, *one, catalog) for number, one in enumerate(ages)]
     jobs = [_changed(draw, job) for job in catalog.jobs if draw(st.integers(0, 4))]
     kept = tuple((name, draw(st.integers(1, 400)) * DAY_S) for name, _ in catalog.kept_s)
+    if catalog.extension.community:
+        jobs += draw(st.lists(_others(relations), max_size=2, unique_by=lambda job: job.id))
+    if catalog.columnstore and catalog.hypertable:
+        catalog = replace(catalog, hypertable=replace(catalog.hypertable, direct=draw(st.booleans())))
     return replace(catalog, chunks=tuple(chunks), jobs=tuple(jobs), kept_s=kept)
+
+
+def _others(relations: list[str]) -> st.SearchStrategy[Job]:
+    """Return jobs that somebody else added: a kind that we never make, or one of ours once more."""
+    rollup = st.sampled_from([*relations[1:], "samples"])
+    compaction = st.builds(
+        Job, st.just(2_000), st.just("other"), rollup, st.just(60), procedure=st.just("policy_compaction")
+    )
+    again = st.builds(
+        Job, st.just(2_001), st.just("refresh"), st.sampled_from(relations[1:] or ["elsewhere"]), st.just(60)
+    )
+    converts = st.builds(
+        Job, st.just(2_002), st.just("columnstore"), st.sampled_from(relations[1:] or ["elsewhere"]), st.just(60)
+    )
+    return compaction | again | converts
 
 
 def _chunk(number: int, relation: str, days: int, converted: bool, catalog: Catalog) -> Chunk:
@@ -115,6 +135,17 @@ def test_held_steps_say_why_and_rest_on_the_chunks_that_they_concern(spec: Schem
     if any(step.basis for step in plan.held):
         fewer = replace(catalog, chunks=tuple(one for one in catalog.chunks if one.name not in plan.held[0].basis))
         assert not plan.held[0].basis or make_plan(spec, fewer, ROLES).hash != plan.hash
+
+
+@settings(max_examples=EXAMPLES)
+@given(spec=specs(), catalog=aged())
+def test_what_others_had_done_with_our_tables_ends_unasked(spec: SchemaSpec, catalog: Catalog) -> None:
+    after = simulate(catalog, _unasked(make_plan(spec, catalog, ROLES)))
+    assert not other_jobs(after)
+    assert after.hypertable
+    assert not (after.hypertable.direct and after.extension.community)
+    elsewhere = [job for job in catalog.jobs if job.relation == "elsewhere"]
+    assert [job for job in after.jobs if job.relation == "elsewhere"] == elsewhere
 
 
 def _unasked(plan: Plan) -> Plan:
