@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app operator tests
 TEST_PROCESSES ?= 4
-# PostgreSQL's major version for `make test-database`, and what it runs there.
+# For `make test-database`: PostgreSQL's major version, 17 with TimescaleDB 2.19 or 18 with 2.31, and what is run on it.
 POSTGRESQL ?= 18
 DATABASE_TESTS ?= tests/integration tests/faults
 FUZZ_S ?= 600
@@ -37,9 +37,8 @@ test: .venv/.made tests/community/node_modules/.made ## Run every test that need
 	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
 	$(BIN)/pytest -m alone
 
-test-database: .venv/.made ## Run the tests with a database on another of Debian's PostgreSQL: POSTGRESQL=17 (TimescaleDB 2.19) or 18 (2.31)
+test-database: .venv/.made ## Run the tests that need a database on another of Debian's: POSTGRESQL=17 or 18 (18)
 	TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone" --ignore tests/integration/schema/community $(DATABASE_TESTS)
-	TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/pytest -m alone $(DATABASE_TESTS)
 
 faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
 	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
