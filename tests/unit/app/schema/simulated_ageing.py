@@ -16,7 +16,7 @@ _ROWS_FIRST = re.compile(r"ALTER TABLE \S+ SET \(timescaledb.direct_compress = f
 _BACK = re.compile(r"SELECT \S+\.decompress_chunk\('(\S+)', true\)")
 _ADD = re.compile(r"""SELECT \S+\.add_(\w+)_policy\('"\w+"\."(\w+)"', (.*)\)""")
 _ARGUMENT = re.compile(r"(\w+) => INTERVAL '(\d+) seconds'")
-_ALTER = re.compile(r"SELECT \S+\.alter_job\(.*INTERVAL '(\d+) seconds', .* config \|\| '(.*)'::jsonb\).* = (\d+)")
+_ALTER = re.compile(r"SELECT \S+\.alter_job\(.*INTERVAL '(\d+) seconds', .* config - .* \|\| '(.*)'::jsonb\).* = (\d+)")
 _DELETE = re.compile(r"SELECT \S+\.delete_job\((\d+)\)")
 _CREATE = re.compile(r'CREATE MATERIALIZED VIEW "\w+"\."(\w+)" WITH .*')
 _COMMENT = re.compile(r"""COMMENT ON VIEW "\w+"\."(\w+)" IS '(.*)'""")

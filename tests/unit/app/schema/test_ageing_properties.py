@@ -14,7 +14,7 @@ from unit.app.schema.simulated_ageing import NOW_US
 from unit.app.schema.simulation import ROLES, empty_catalog, simulate
 
 DAY_S = 86_400
-EXAMPLES = 200
+EXAMPLES = 1_000
 
 _DAYS = st.integers(1, 400)
 
@@ -66,25 +66,18 @@ def aged(draw: st.DrawFn) -> Catalog:
     jobs = [_changed(draw, job) for job in catalog.jobs if draw(st.integers(0, 4))]
     kept = tuple((name, draw(st.integers(1, 400)) * DAY_S) for name, _ in catalog.kept_s)
     if catalog.extension.community:
-        jobs += draw(st.lists(_others(relations), max_size=2, unique_by=lambda job: job.id))
+        jobs += draw(st.lists(_others(relations), max_size=2, unique=True))
     if catalog.columnstore and catalog.hypertable:
         catalog = replace(catalog, hypertable=replace(catalog.hypertable, direct=draw(st.booleans())))
     return replace(catalog, chunks=tuple(chunks), jobs=tuple(jobs), kept_s=kept)
 
 
 def _others(relations: list[str]) -> st.SearchStrategy[Job]:
-    """Return jobs that somebody else added: a kind that we never make, or one of ours once more."""
-    rollup = st.sampled_from([*relations[1:], "samples"])
-    compaction = st.builds(
-        Job, st.just(2_000), st.just("other"), rollup, st.just(60), procedure=st.just("policy_compaction")
-    )
-    again = st.builds(
-        Job, st.just(2_001), st.just("refresh"), st.sampled_from(relations[1:] or ["elsewhere"]), st.just(60)
-    )
-    converts = st.builds(
-        Job, st.just(2_002), st.just("columnstore"), st.sampled_from(relations[1:] or ["elsewhere"]), st.just(60)
-    )
-    return compaction | again | converts
+    """Return a job that somebody else added: of a kind that we never make, or one of ours once more."""
+    rollups = relations[1:] or ["elsewhere"]
+    jobs = [Job(2_000 + n, "other", name, 60, procedure="policy_compaction") for n, name in enumerate(relations)]
+    jobs += [Job(3_000 + n, "refresh", name, 60) for n, name in enumerate(rollups)]
+    return st.sampled_from([*jobs, *(Job(4_000 + n, "columnstore", name, 60) for n, name in enumerate(rollups))])
 
 
 def _chunk(number: int, relation: str, days: int, converted: bool, catalog: Catalog) -> Chunk:

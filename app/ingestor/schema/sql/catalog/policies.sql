@@ -1,4 +1,5 @@
--- The jobs on samples and on the continuous aggregates of a schema, those of others included.
+-- The jobs on samples and on the continuous aggregates of a schema, those of others included. One that goes by when
+-- chunks were made goes by no age of points, whatever else it is told.
 SELECT job.job_id::int                                          AS id,
        CASE job.proc_name WHEN 'policy_compression' THEN 'columnstore' WHEN 'policy_retention' THEN 'retention'
                           WHEN 'policy_refresh_continuous_aggregate' THEN 'refresh' ELSE 'other' END AS kind,
@@ -6,8 +7,9 @@ SELECT job.job_id::int                                          AS id,
        coalesce(aggregate.view_name, job.hypertable_name)::text AS relation,
        extract(epoch FROM job.schedule_interval)::bigint        AS schedule_s,
        job.scheduled                                            AS scheduled,
-       extract(epoch FROM coalesce(job.config ->> 'compress_after', job.config ->> 'drop_after')::interval)::bigint
-                                                                AS after_s,
+       CASE WHEN job.config ?| ARRAY['compress_created_before', 'drop_created_before'] THEN NULL
+            ELSE extract(epoch FROM coalesce(job.config ->> 'compress_after', job.config ->> 'drop_after')::interval)
+            END::bigint                                         AS after_s,
        extract(epoch FROM (job.config ->> 'start_offset')::interval)::bigint AS start_s,
        extract(epoch FROM (job.config ->> 'end_offset')::interval)::bigint   AS end_s,
        CASE WHEN stats.last_run_status = 'Failed' THEN coalesce(
