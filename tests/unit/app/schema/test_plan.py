@@ -84,9 +84,9 @@ def test_a_plan_with_problems_is_not_empty() -> None:
 @pytest.mark.parametrize(
     ("extension", "text"),
     [
-        (Extension(None, None, preloaded=True, available=False, trusted=False), "install its package"),
-        (Extension(None, None, preloaded=False, available=True, trusted=True), "shared_preload_libraries"),
-        (Extension(None, None, preloaded=True, available=True, trusted=False), "CREATE EXTENSION timescaledb"),
+        (Extension(None, "public", preloaded=True, available=False, trusted=False), "install its package"),
+        (Extension(None, "public", preloaded=False, available=True, trusted=True), "shared_preload_libraries"),
+        (Extension(None, "public", preloaded=True, available=True, trusted=False), "CREATE EXTENSION timescaledb"),
     ],
 )
 def test_a_missing_extension_comes_with_what_to_do(extension: Extension, text: str) -> None:
