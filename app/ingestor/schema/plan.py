@@ -9,7 +9,7 @@ from ingestor.schema.plan_columnstore import columnstore_steps
 from ingestor.schema.plan_grants import grant_steps
 from ingestor.schema.plan_index import index_steps
 from ingestor.schema.plan_retention import retention_steps
-from ingestor.schema.plan_rollups import rollup_steps
+from ingestor.schema.plan_rollups import offered_steps, rollup_steps
 from ingestor.schema.policies import FALLBACK_SCHEMA, functions_of
 from ingestor.schema.problems import closed_to, find_problems
 from ingestor.schema.roles import Roles
@@ -40,9 +40,11 @@ def make_plan(
         *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
+    offered = offered_steps(spec, catalog, roles)
     return Plan(
         identity,
         steps,
+        offer=Plan(identity, tuple(offered)) if offered else None,
         unavailable=_unavailable(spec, catalog),
         failing=_failing(catalog),
         notes=_notes(catalog, roles),
