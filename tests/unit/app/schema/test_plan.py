@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from ingestor.commands.schema_view import show_plan
 from ingestor.schema.catalog import AppliedMigration, Catalog, DatabaseObject, Extension
 from ingestor.schema.plan import make_plan
 from ingestor.schema.plan_index import SMALL_SAMPLES_BYTES
@@ -75,6 +76,27 @@ def test_the_hash_changes_with_what_an_approval_rests_on_and_with_nothing_else()
 def test_an_error_about_held_steps_names_the_hash_to_approve() -> None:
     plan = make_plan(OTHER_INDEX, _big(), ROLES)
     assert plan.hash in str(HeldError(plan))
+
+
+def test_an_offer_stands_beside_the_plan_with_a_hash_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    rollup = {
+        "name": "by_hour",
+        "bucket": "1h",
+        "refresh": {"startOffset": "3d", "endOffset": "1h", "scheduleInterval": "1h"},
+    }
+    spec = SchemaSpec.model_validate({"rollups": [rollup]})
+    applied = simulate(empty_catalog(), make_plan(spec, empty_catalog(), ROLES))
+    (made,) = applied.aggregates
+    earlier = replace(applied, aggregates=(replace(made, comment="analytics-ingestor: rollup 1 of 3600 s"),))
+    plan = make_plan(spec, earlier, ROLES)
+    assert plan.empty
+    assert plan.offer is not None
+    assert plan.hash == make_plan(spec, applied, ROLES).hash != plan.offer.hash
+    assert plan.to_json()["offer"] == {"hash": plan.offer.hash, "steps": [step.to_json() for step in plan.offer.steps]}
+    show_plan(plan, done=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nothing to do" in shown
+    assert f"--approve {plan.offer.hash}" in shown
 
 
 def test_a_plan_with_problems_is_not_empty() -> None:
