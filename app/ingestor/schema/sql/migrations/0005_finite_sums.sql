@@ -2,9 +2,10 @@
 -- Sums that no value can break: what is summed up are the values from -1e290 to 1e290, whatever else is stored. Of as many
 -- as there can be (1e18) the sum is finite, and what an average or a rate is divided by leaves it a number.
 
--- As before, but of two kinds of rollup. Those of definition 2 have such values alone. Those of definition 1 have all: a
--- bucket with others is read from the points, and summing those up, which may overflow, is left out: the condition on
--- the grouped columns comes before the sum. The text has the series' ids as $1 and whole buckets from $2 to $3.
+-- As before, but for two kinds of rollup. Those of definition 2 have such values alone. Those of definition 1 have all:
+-- their buckets with others are odd and read from the points. Where a rollup has to be summed up yet, odd buckets are left
+-- out before that, as the condition is one on the grouped columns, so that no sum overflows; and OFFSET 0 has points looked
+-- up bucket by bucket. The text takes the series' ids as $1, and a range of whole buckets as $2 and $3.
 CREATE OR REPLACE FUNCTION :"schema".query_source(width interval) RETURNS text
 LANGUAGE sql
 STABLE
@@ -14,19 +15,19 @@ AS $query_source$
         (SELECT CASE WHEN definition = '2'
                 THEN format('SELECT bucket AS time, series_id, count, sum, min, max, last FROM %s', name)
                 ELSE format(
-                    'SELECT bucket AS time, series_id, count, sum, min, max, last FROM %1$s'
-                    ' WHERE ROW(series_id, bucket) <> ALL (ARRAY(SELECT ROW(series_id, bucket) FROM (%2$s) AS odd))'
+                    'WITH odd AS MATERIALIZED ('
+                    '    SELECT series_id, bucket FROM %1$s'
+                    '     WHERE series_id = ANY ($1) AND bucket >= $2 AND bucket < $3'
+                    '       AND NOT (abs(min) <= 1e290 AND abs(max) <= 1e290))'
+                    ' SELECT bucket AS time, series_id, count, sum, min, max, last FROM %1$s'
+                    '  WHERE ROW(series_id, bucket) <> ALL (ARRAY(SELECT ROW(odd.series_id, odd.bucket) FROM odd))'
                     ' UNION ALL'
                     ' SELECT point.time, odd.series_id, 1, point.value, point.value, point.value, point.value'
-                    '   FROM (%2$s) AS odd CROSS JOIN LATERAL ('
+                    '   FROM odd CROSS JOIN LATERAL ('
                     '        SELECT time, value FROM :"schema".samples'
                     '         WHERE series_id = odd.series_id AND abs(value) <= 1e290'
-                    '           AND time >= odd.bucket AND time < odd.bucket + interval ''%3$s s'' OFFSET 0) AS point',
-                    name,
-                    format('SELECT series_id, bucket FROM %s'
-                           ' WHERE series_id = ANY ($1) AND bucket >= $2 AND bucket < $3'
-                           ' AND NOT (abs(min) <= 1e290 AND abs(max) <= 1e290)', name),
-                    bucket_s)
+                    '           AND time >= odd.bucket AND time < odd.bucket + interval ''%2$s s'' OFFSET 0) AS point',
+                    name, bucket_s)
                 END
            FROM pg_class
            JOIN pg_namespace ON pg_namespace.oid = relnamespace
