@@ -21,8 +21,14 @@ def show_plan(shown: Plan, *, done: bool) -> None:
             console.print(f"[yellow]{mark}[/] {escape(text)}")
     if shown.empty:
         console.print("nothing to do: the database is as asked for")
-        return
-    tree = Tree("done" if done else f"plan {shown.hash}")
+    else:
+        console.print(_plan_tree("done" if done else f"plan {shown.hash}", shown))
+    if shown.offer is not None:
+        console.print(_plan_tree(f"offered {shown.offer.hash}: what is there works on as it is", shown.offer))
+
+
+def _plan_tree(title: str, shown: Plan) -> Tree:
+    tree = Tree(title)
     for problem in shown.problems:
         tree.add(f"[red]problem[/] {escape(problem.message)}")
     for step in shown.steps:
@@ -30,7 +36,7 @@ def show_plan(shown: Plan, *, done: bool) -> None:
         branch = tree.add(mark + escape(step.sentence))
         if step.reason:
             branch.add(escape(f"because it {step.reason}; approve it with --approve {shown.hash}"))
-    console.print(tree)
+    return tree
 
 
 def summary_of(catalog: Catalog) -> dict[str, object]:

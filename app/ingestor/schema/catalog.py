@@ -34,17 +34,19 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """TimescaleDB in this database; ``version`` and ``schema`` are None where it is not installed.
+    """TimescaleDB in this database; ``version`` is None where it is not installed.
 
-    ``community`` tells whether its licence allows columnstore, policies and continuous aggregates.
+    ``schema`` is the schema that it is in, or would be made in; ``closed_to`` are those of our roles that may not use
+    it. ``community`` tells whether its licence allows columnstore, policies and continuous aggregates.
     """
 
     version: str | None
-    schema: str | None
+    schema: str
     preloaded: bool
     available: bool
     trusted: bool
     community: bool = False
+    closed_to: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

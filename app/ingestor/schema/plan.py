@@ -10,9 +10,9 @@ from ingestor.schema.plan_grants import grant_steps
 from ingestor.schema.plan_index import index_steps
 from ingestor.schema.plan_jobs import direct_steps, other_job_steps
 from ingestor.schema.plan_retention import retention_steps
-from ingestor.schema.plan_rollups import rollup_steps
-from ingestor.schema.policies import EXTENSION_SCHEMA
-from ingestor.schema.problems import find_problems
+from ingestor.schema.plan_rollups import offered_steps, rollup_steps
+from ingestor.schema.policies import FALLBACK_SCHEMA, functions_of
+from ingestor.schema.problems import closed_to, find_problems
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Plan, Step
@@ -33,7 +33,7 @@ def make_plan(
     if problems:
         return Plan(identity, (), problems)
     steps = (
-        *_extension_steps(catalog),
+        *_extension_steps(catalog, roles),
         *_schema_steps(spec, catalog, roles),
         *_migration_steps(spec, catalog, known),
         *_hypertable_steps(spec, catalog),
@@ -41,8 +41,14 @@ def make_plan(
         *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
+    offered = offered_steps(spec, catalog, roles)
     return Plan(
-        identity, steps, unavailable=_unavailable(spec, catalog), failing=_failing(catalog), notes=_notes(catalog)
+        identity,
+        steps,
+        offer=Plan(identity, tuple(offered)) if offered else None,
+        unavailable=_unavailable(spec, catalog),
+        failing=_failing(catalog),
+        notes=_notes(catalog, roles),
     )
 
 
@@ -65,11 +71,14 @@ def _failing(catalog: Catalog) -> tuple[str, ...]:
     return tuple(f"the {job.title} of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
 
 
-def _notes(catalog: Catalog) -> tuple[str, ...]:
+def _notes(catalog: Catalog, roles: Roles) -> tuple[str, ...]:
     chunks = catalog.chunks_of("samples")
     earlier = sum(chunk.earlier for chunk in chunks)
     text = f"{earlier} of {len(chunks)} chunks of samples are kept by columns in another way than is asked for now"
-    return (f"{text}, and stay so",) if earlier else ()
+    notes = [f"{text}, and stay so"] if earlier else []
+    if roles.reader in catalog.extension.closed_to:
+        notes.append(f"{closed_to(roles.reader, catalog)}; until then buckets, increase and rate fail")
+    return tuple(notes)
 
 
 def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:
@@ -81,11 +90,15 @@ def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:
     return tuple(f"{build}, which has no {feature.split()[0]}s: {feature} is left out" for feature in wanted)
 
 
-def _extension_steps(catalog: Catalog) -> list[Step]:
+def _extension_steps(catalog: Catalog, roles: Roles) -> list[Step]:
     if catalog.extension.version is not None:
         return []
-    statement = f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {EXTENSION_SCHEMA}"
-    return [Step("extension", "timescaledb", (statement,), "install TimescaleDB in this database")]
+    schema = functions_of(catalog)
+    statements = [f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {schema}"]
+    if catalog.extension.schema == FALLBACK_SCHEMA:
+        usage = f"GRANT USAGE ON SCHEMA {schema} TO {quote_identifier(roles.reader)}"
+        statements = [f"CREATE SCHEMA IF NOT EXISTS {schema}", *statements, usage]
+    return [Step("extension", "timescaledb", tuple(statements), "install TimescaleDB in this database")]
 
 
 def _schema_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
@@ -119,7 +132,7 @@ def _migration_step(schema: str, migration: Migration) -> Step:
 
 
 def _hypertable_steps(spec: SchemaSpec, catalog: Catalog) -> list[Step]:
-    functions = quote_identifier(catalog.extension.schema or EXTENSION_SCHEMA)
+    functions = functions_of(catalog)
     table = quote_literal(f"{quote_identifier(spec.name)}.samples")
     wanted_s = spec.chunk_interval_s
     interval = f"INTERVAL '{wanted_s} seconds'"

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from ingestor.schema.catalog import Catalog, Job
 from ingestor.schema.identifiers import quote_identifier, quote_literal, quote_relation
 
-EXTENSION_SCHEMA = "public"
+FALLBACK_SCHEMA = "timescaledb"
+"""Where the extension goes in a database whose `public` is gone, or closed to us."""
 
 
 def functions_of(catalog: Catalog) -> str:
     """Return the quoted schema of TimescaleDB's functions."""
-    return quote_identifier(catalog.extension.schema or EXTENSION_SCHEMA)
+    return quote_identifier(catalog.extension.schema)
 
 
 def relation_literal(schema: str, relation: str) -> str:

@@ -22,6 +22,7 @@ from ingestor.schema.catalog import (
 from ingestor.schema.connect import Connection
 from ingestor.schema.faults import ExtensionUnknownError
 from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.policies import FALLBACK_SCHEMA
 from ingestor.schema.roles import Roles
 from ingestor.schema.tested import tested_timescaledb
 from ingestor.schema.versions import read_sql
@@ -53,11 +54,12 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         raise RuntimeError("a query without FROM returned no row")
     extension = Extension(
         version=row["extension_version"],
-        schema=row["extension_schema"],
+        schema=row["extension_schema"] or FALLBACK_SCHEMA,
         preloaded=row["extension_preloaded"],
         available=row["extension_available"],
         trusted=row["extension_trusted"],
         community=row["community"],
+        closed_to=frozenset(row["extension_closed_to"] or ()),
     )
     server = Server(
         database=row["database"],

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestor.schema.catalog import Catalog, Chunk, Job
+from ingestor.schema.catalog import Aggregate, Catalog, Chunk, Job
 from ingestor.schema.plan import make_plan
 from ingestor.schema.plan_jobs import other_jobs
 from ingestor.schema.spec import SchemaSpec
@@ -69,7 +69,13 @@ def aged(draw: st.DrawFn) -> Catalog:
         jobs += draw(st.lists(_others(relations), max_size=2, unique=True))
     if catalog.columnstore and catalog.hypertable:
         catalog = replace(catalog, hypertable=replace(catalog.hypertable, direct=draw(st.booleans())))
-    return replace(catalog, chunks=tuple(chunks), jobs=tuple(jobs), kept_s=kept)
+    rollups = tuple(_made_earlier(one) if draw(st.booleans()) else one for one in catalog.aggregates)
+    return replace(catalog, chunks=tuple(chunks), jobs=tuple(jobs), kept_s=kept, aggregates=rollups)
+
+
+def _made_earlier(rollup: Aggregate) -> Aggregate:
+    """Return the rollup as an earlier release made it."""
+    return replace(rollup, comment=rollup.comment.replace("rollup 2 of", "rollup 1 of"))
 
 
 def _others(relations: list[str]) -> st.SearchStrategy[Job]:
@@ -116,6 +122,20 @@ def test_no_safe_step_loses_data(spec: SchemaSpec, catalog: Catalog) -> None:
     safe_before = _names(catalog) - _doomed(catalog)
     assert safe_before <= _names(after) - _doomed(after)
     assert {one.name for one in catalog.aggregates} <= {one.name for one in after.aggregates}
+
+
+@settings(max_examples=EXAMPLES)
+@given(spec=specs(), catalog=aged())
+def test_an_offer_is_made_of_what_was_made_earlier_and_of_nothing_else(spec: SchemaSpec, catalog: Catalog) -> None:
+    applied = simulate(catalog, make_plan(spec, catalog, ROLES))
+    offer = make_plan(spec, applied, ROLES).offer
+    earlier = {one.name for one in applied.aggregates if "rollup 1 of" in one.comment}
+    assert {step.name for step in (offer.steps if offer else ())} == earlier
+    if offer is not None:
+        assert all(step.safety == "held" and step.reason for step in offer.steps)
+        rest = make_plan(spec, simulate(applied, offer), ROLES)
+        assert rest.empty
+        assert rest.offer is None
 
 
 @settings(max_examples=EXAMPLES)
