@@ -7,6 +7,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestor.errors import ConfigurationError
+from ingestor.listening import EVERY_ADDRESS
 
 MIB = 1024 * 1024
 ENV_PREFIX = "INGESTOR_"
@@ -23,9 +24,11 @@ class Settings(BaseSettings):
     database_schema: str = Field("analytics", pattern=r"^[a-z_][a-z0-9_]{0,39}$", description="Schema of our tables.")
     connections: int = Field(2, ge=1, le=4, description="Database connections that write, each with its own flush.")
 
-    grpc_host: str = Field("0.0.0.0", description="Address that gRPC listens on.")  # noqa: S104 - a pod's address
+    grpc_host: str = Field(
+        EVERY_ADDRESS, description="Address or name that gRPC listens on; :: is all, IPv4 too."
+    )
     grpc_port: int = Field(50051, ge=0, le=65535, description="Port that gRPC listens on; 0 takes a free one.")
-    http_host: str = Field("0.0.0.0", description="Address of /metrics and the probes.")  # noqa: S104
+    http_host: str = Field(EVERY_ADDRESS, description="The same of /metrics and the probes.")
     http_port: int = Field(9090, ge=0, le=65535, description="Port of /metrics and the probes; 0 takes a free one.")
     reflection: bool = Field(True, description="Offer gRPC server reflection.")
 

@@ -38,7 +38,7 @@ async def test_a_taken_port_is_one_clear_line(database: Database, tmp_path: Path
         variables = {**BASE, "INGESTOR_DATABASE_URL": database.writer_url, "INGESTOR_GRPC_PORT": str(running.grpc_port)}
         code, errors = await _serve(variables)
     assert code == 1
-    assert f"can't listen on 127.0.0.1:{running.grpc_port}: is the port taken?" in errors
+    assert f"can't listen on 127.0.0.1:{running.grpc_port}: another process has the port" in errors
     assert "Traceback" not in errors
 
 
