@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from ingestor.database_url import INVALID, DatabaseUrlError, clean_database_url, hosts_of
 from ingestor.errors import IngestorError
 from ingestor.schema.faults import (
     AuthenticationFailedError,
@@ -29,8 +30,6 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 2.0
-
-INVALID_URL = "the database URL is not valid; write postgresql://user:password@host:5432/database, percent-encoded"
 
 _AWAY_STATES = re.compile(r"08...|57P0.|53300|58...")
 _LOCK_STATES = frozenset({"55P03", "40P01", "40001", "55006"})
@@ -73,12 +72,10 @@ def writer_application(schema: str) -> str:
 def place_of(url: str) -> str:
     """Return host, port and database of a URL, without user and password."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        clean = clean_database_url(url)
+    except DatabaseUrlError:
         return "the database"
-    if "@" in parts.path:  # a slash in the password: the parts are not what they seem
-        return "the database"
-    return f"{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+    return f"{hosts_of(clean)}{urlsplit(clean).path}"
 
 
 def explain(error: BaseException, place: str) -> IngestorError:
@@ -110,10 +107,12 @@ def says_no_user(error: BaseException) -> bool:
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:
     try:
-        if not url:
-            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
+        clean = clean_database_url(url)
+    except DatabaseUrlError as error:
+        raise DatabaseRefusedError(str(error)) from None
+    try:
         return await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
+            clean, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
         )
     except (asyncpg.PostgresError, ValueError, KeyError, *CONNECTION_FAILURES) as error:
         if says_no_user(error):
@@ -123,7 +122,7 @@ async def _open(url: str, settings: dict[str, str]) -> Connection:
             raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
         if isinstance(error, ValueError):  # an error of verification is one too
             # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-            raise DatabaseRefusedError(INVALID_URL) from None
+            raise DatabaseRefusedError(INVALID) from None
         raise explain(error, place_of(url)) from error
 
 
