@@ -6,7 +6,7 @@ gRPC names no cause when it can't listen, so its addresses are tried here first.
 import errno
 import socket
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 
 EVERY_ADDRESS = "::"
 """Every address of the machine, of both families; so is 0.0.0.0, because gRPC makes no difference."""
@@ -156,4 +156,4 @@ def _explain(error: Exception, host: str, setting: str) -> str:
         return f"this machine has no {'IPv6' if ':' in host else 'IPv4'}; correct {setting}_HOST"
     if number in (errno.EACCES, errno.EPERM):
         return f"this process may not take the port, below 1024 it needs a right of its own; set {setting}_PORT"
-    return f"{error}; correct {setting}_HOST or {setting}_PORT"
+    return f"{words_of(error)}; correct {setting}_HOST or {setting}_PORT"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
+from ingestor.errors import joined
 from ingestor.load.totals import Failure, Totals
 
 _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
@@ -102,7 +103,7 @@ class LoadReport:
         lines = []
         for totals in (phase.totals for phase in self.phases):
             for verb, failures in (("refused", totals.refused), ("given up", totals.given_up)):
-                lines += [f"{verb}, {status}: {escape(failure.message)}" for status, failure in failures.items()]
+                lines += [joined(f"{verb}, {status}", escape(failure.message)) for status, failure in failures.items()]
             if totals.first_rejection:
                 lines.append(f"first rejected point: {escape(totals.first_rejection)}")
             if totals.unanswered_points:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import asyncpg
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import current_account
 from ingestor.local.installed import NotHereError
 from ingestor.local.instance import HOST, SUPERUSER, Instance
@@ -120,7 +120,7 @@ class ContainerServer:
             ready = await wait_until_ready(self.url("postgres"), lambda: True)
         except asyncpg.PostgresError as error:
             way = f"remove it with `{self._program} volume rm {self._name}`"
-            raise ConfigurationError(f"volume {self._name} has another password: {error}; {way}") from error
+            raise ConfigurationError(f"volume {self._name} has another password: {words_of(error)}; {way}") from error
         if not ready:
             raise ConfigurationError(f"{self.description} does not answer within the time for a start")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 from zlib import crc32
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
 from ingestor.local.filelock import FileLock
 
@@ -41,7 +41,7 @@ class Instance:
         try:
             await asyncio.to_thread(self._open)
         except OSError as error:
-            raise ConfigurationError(f"{self.directory} cannot be used: {error}") from error
+            raise ConfigurationError(f"{self.directory} cannot be used: {words_of(error)}") from error
 
     def close(self) -> None:
         """Give the folder back."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
 
 SHOWN_LINES = 12
@@ -99,7 +99,7 @@ def spawn(command: Sequence[str], account: Account, directory: Path, output: int
             extra_groups=[] if other else None,
         )
     except OSError as error:
-        raise CommandError(f"`{_shown(command)}` cannot be run: {error}") from error
+        raise CommandError(f"`{_shown(command)}` cannot be run: {words_of(error)}") from error
 
 
 def _complete(process: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes]:

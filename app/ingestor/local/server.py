@@ -9,7 +9,7 @@ from typing import Literal
 
 import asyncpg
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account, server_account
 from ingestor.local.cluster import data_dir_of, ensure_cluster, open_log, write_settings
 from ingestor.local.installed import Installation
@@ -127,8 +127,8 @@ class LocalServer:
             try:
                 ready = await wait_until_ready(self.url("postgres"), lambda: self.pid is not None)
             except asyncpg.PostgresError as error:
-                message = f"{self.data_dir} refuses the password beside it: {error}; remove {self._instance.directory}"
-                raise ConfigurationError(message) from error
+                message = f"{self.data_dir} refuses the password beside it: {words_of(error)}"
+                raise ConfigurationError(f"{message}; remove {self._instance.directory}") from error
             if ready:
                 return
             log = await asyncio.to_thread(self._read_log, written_before)

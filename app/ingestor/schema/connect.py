@@ -18,6 +18,7 @@ from ingestor.schema.faults import (
     DatabaseRefusedError,
     DatabaseUnavailableError,
     LockBusyError,
+    ReadOnlyError,
     RightsMissingError,
     SchemaError,
     StepTimeoutError,
@@ -34,6 +35,37 @@ CLOSE_TIMEOUT_S = 2.0
 _AWAY_STATES = re.compile(r"08...|57P0.|53300|58...")
 _LOCK_STATES = frozenset({"55P03", "40P01", "40001", "55006"})
 
+_SESSION = {
+    "search_path": "pg_catalog",
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "check_function_bodies": "on",
+    "DateStyle": "ISO, MDY",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "0",
+    "IntervalStyle": "postgres",
+    "lock_timeout": "0",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",
+    "TimeZone": "GMT",
+    "transform_null_equals": "off",
+}
+"""Server settings on which the engine depends, whatever was set for the role or the database.
+
+Not ``default_transaction_read_only``: who sets that wants no changes. Not ``lc_messages``: it takes a superuser, so no
+message is ever read for its meaning. Limits of statements are set where they run.
+"""
+
+_NO_TRANSACTION_TIMEOUT = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout' AND setting <> '0'
+"""
+"""PostgreSQL has it since 17, and older ones refuse a connection that sets what they do not know."""
+
 CONNECTION_FAILURES = (
     OSError,
     TimeoutError,
@@ -47,16 +79,17 @@ CONNECTION_FAILURES = (
 async def connected(url: str, application: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
     """Open a connection and close it in the end, whatever happens in between.
 
-    ``settings`` are the session's server settings. The search path is pinned, so that nothing another user put into
-    a schema of his own is ever called with our rights.
+    ``settings`` are server settings beside ``_SESSION``. The search path is pinned, so that nothing another user put
+    into a schema of his own is ever called with our rights.
 
     Raises:
         DatabaseUnavailableError: the database cannot be reached, is starting, or went away meanwhile.
         DatabaseRefusedError: the URL, the password, the database's name or a certificate is wrong; see its subclasses.
         IngestorError: what ``explain`` makes of any other error of the database inside the block.
     """
-    connection = await _open(url, {"application_name": application, "search_path": "pg_catalog", **(settings or {})})
+    connection = await _open(url, {**_SESSION, "application_name": application, **(settings or {})})
     try:
+        await connection.execute(_NO_TRANSACTION_TIMEOUT)
         yield connection
     except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
         raise explain(error, place_of(url)) from error
@@ -92,6 +125,9 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return StepTimeoutError(f"{place}: {text}; try again at a quieter time")
     if state == "42501":
         return RightsMissingError(f"{place}: {text}; connect as the schema's owner, or run `ingestor schema bootstrap`")
+    if state == "25006":
+        text = "takes no changes: it is a standby, or default_transaction_read_only is on for this role or database"
+        return ReadOnlyError(f"{place} {text}; connect to the primary, or turn it off there")
     if trouble := explain_handshake(error):
         return TlsFailedError(f"{place}: {trouble}")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
@@ -147,5 +183,5 @@ def _first_line(error: BaseException) -> str:
         return "nothing listens there"
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    lines = str(error).splitlines()
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
