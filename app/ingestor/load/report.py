@@ -121,7 +121,7 @@ def _cells(phase: PhaseReport) -> dict[str, str]:
         "seconds": f"{phase.elapsed_s:,.2f}",
     }
     for name, milliseconds in phase.ack_ms().items():
-        cells[f"ack {name.replace('_', '.')}, ms"] = "–" if milliseconds is None else f"{milliseconds:,.1f}"
+        cells[f"ack {name.replace('_', '.')}, ms"] = "-" if milliseconds is None else f"{milliseconds:,.1f}"
     cells["longest pause between acks, s"] = f"{totals.pauses.longest_s:,.2f}"
     cells["retries"] = f"{totals.retries:,}"
     cells["points refused"] = f"{totals.refused_points:,}"
