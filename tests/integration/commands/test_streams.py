@@ -14,7 +14,8 @@ from support.database import Database
 NOWHERE = "postgresql://owner@127.0.0.1:1/none"
 INGESTOR = (sys.executable, "-m", "ingestor")
 SENDS_NOWHERE = ("load", "--target", "127.0.0.1:1", "--points", "10", "--series", "2", "--give-up-after", "0.2")
-CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"]
+OPERATOR = (sys.executable, "-m", "ingestor_operator", "run")
+ALL = "<&- >&- 2>&-"
 TIMEOUT_S = 60.0
 
 
@@ -54,16 +55,21 @@ async def test_a_report_is_printed_on_any_terminal(terminal: dict[str, str]) -> 
     assert code == 1
 
 
-@pytest.mark.parametrize("redirect", CLOSED)
 @pytest.mark.parametrize(
-    "command",
-    [SENDS_NOWHERE, ("dev",), ("schema", "plan", "--database-url", NOWHERE)],
-    ids=["load", "dev", "schema"],
+    ("command", "redirect", "expected"),
+    [
+        *(((*INGESTOR, *SENDS_NOWHERE), redirect, 1) for redirect in ("<&-", ">&-", "2>&-", ALL)),
+        *(((*INGESTOR, "dev"), redirect, 1) for redirect in ("<&-", ALL)),
+        ((*INGESTOR, "schema", "plan", "--database-url", NOWHERE), ALL, 1),
+        (OPERATOR, ALL, 2),
+    ],
 )
-async def test_closed_descriptors_change_nothing_but_what_is_shown(command: tuple[str, ...], redirect: str) -> None:
-    code, output = await _run(*INGESTOR, *command, redirect=redirect, INGESTOR_DATABASE_URL=NOWHERE)
+async def test_closed_descriptors_change_nothing_but_what_is_shown(
+    command: tuple[str, ...], redirect: str, expected: int
+) -> None:
+    code, output = await _run(*command, redirect=redirect, INGESTOR_DATABASE_URL=NOWHERE)
     assert "Traceback" not in output
-    assert code == 1
+    assert code == expected
 
 
 @pytest.mark.parametrize("redirect", ["| true", "2>&1 >/dev/null | true", "2>&1 | true"])
