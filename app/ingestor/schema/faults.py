@@ -69,6 +69,12 @@ class TlsFailedError(DatabaseRefusedError):
     default_reason = "tls_failed"
 
 
+class ReadOnlyError(SchemaError):
+    """The database takes no changes from this role."""
+
+    default_reason = "database_read_only"
+
+
 class RightsMissingError(SchemaError):
     """The connected role may not do what a step needs."""
 

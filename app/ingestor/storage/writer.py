@@ -57,7 +57,9 @@ class PostgresWriter:
             raise
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             connection.terminate()
-            raise FlushError(f"schema not ready: {describe(error)}", classify(error)) from error
+            error_class = classify(error)
+            problem = "schema not ready" if error_class is ErrorClass.SCHEMA else "can't look at the schema"
+            raise FlushError(f"{problem}: {describe(error)}", error_class) from error
         self._epoch = next(self._settings.epochs)
         self._floor = Floor(self._settings.deduplication_window_min)
         self._connection = connection
@@ -83,7 +85,9 @@ class PostgresWriter:
             async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
                 await connection.execute("SELECT 1")
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            raise FlushError(f"the database does not answer: {describe(error)}", classify(error)) from error
+            error_class = classify(error)
+            problem = "the database does not answer" if error_class is ErrorClass.CONNECTION else "idle check"
+            raise FlushError(f"{problem}: {describe(error)}", error_class) from error
 
     async def housekeep(self) -> None:
         """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""
