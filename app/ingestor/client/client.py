@@ -15,6 +15,7 @@ from ingestor.client.columns import PointColumns
 from ingestor.client.delivery import Delivery
 from ingestor.client.failures import FlushTimeoutError, PointsFailedError
 from ingestor.client.intake import BatchIntake
+from ingestor.client.key_clock import KeyClock
 from ingestor.client.reporter import OnFailure, OnRejected, Reporter
 from ingestor.client.room import Room
 from ingestor.client.sender import RequestSender, Sender
@@ -84,16 +85,19 @@ class Client:
         _check(min(linger_s, full_timeout_s, close_timeout_s) >= 0, "times must not be negative")
         clock = clock or Clock()
         self._close_timeout_s = close_timeout_s
+        key_clock = KeyClock(clock)
         self._own_sender = None
         if sender is None:
             sender = self._own_sender = Sender(
-                target, in_flight=in_flight, give_up_after_s=give_up_after_s, clock=clock
+                target, in_flight=in_flight, give_up_after_s=give_up_after_s, clock=clock, key_clock=key_clock
             )
         self._sender = sender
         self._room = Room(max_pending_bytes)
         self._accounts = Accounts()
         self._reporter = Reporter(on_failure, on_rejected, clock)
-        self._delivery = Delivery(self._room, self._accounts, self._reporter, ack=ack, in_flight=in_flight)
+        self._delivery = Delivery(
+            self._room, self._accounts, self._reporter, mint=key_clock.mint, ack=ack, in_flight=in_flight
+        )
         self._intake = BatchIntake(
             self._room,
             self._accounts,
@@ -156,7 +160,8 @@ class Client:
         """Record a point; return once it is in memory, at once unless ``max_pending_bytes`` are taken.
 
         ``value`` is stored as double precision (integers exactly up to 2^53; NaN and infinities too). ``time_ns`` is
-        nanoseconds since 1970 UTC: this machine's clock where None, the server's time of receipt where 0.
+        nanoseconds since 1970 UTC: this machine's clock where None, even if the server's is another; the server's time
+        of receipt where 0.
 
         Raises:
             ClientFullError: no room within ``full_timeout_s``; the point was not recorded.

@@ -19,7 +19,7 @@ from support.skipping_clock import SkippingClock
 from support.virtual_time import run_virtually, virtual_clock
 
 REFUSED = Outcome(Verdict.REFUSED, status="INVALID_ARGUMENT", message="all points invalid")
-GIVEN_UP = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE", message="nobody there")
+GIVEN_UP = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE", message="nobody there", may_be_stored=True)
 REJECTED = Outcome(
     Verdict.ACKED,
     accepted_points=1,
@@ -32,7 +32,9 @@ REJECTED = Outcome(
 def test_a_failed_request_is_told_once_and_stops_no_other() -> None:
     async def run() -> None:
         sender, told = FakeSender(), list[Failure]()
-        sender.end_next(REFUSED, GIVEN_UP, Outcome(Verdict.REFUSED, status="INTERNAL"), RuntimeError("a bug"))
+        sender.end_next(
+            REFUSED, GIVEN_UP, Outcome(Verdict.GIVEN_UP, status="INTERNAL", may_be_stored=True), RuntimeError("a bug")
+        )
         async with Client("", sender=sender, batch_points=2, in_flight=1, on_failure=told.append) as client:
             for value in range(12):
                 await client.record("service", "metric", value)
