@@ -31,25 +31,21 @@ class Delivery:
         # Bounded by the room: what is in a batch has its bytes from there.
         self._queue: asyncio.Queue[PendingBatch] = asyncio.Queue()
         self._unanswered: dict[PendingBatch, Attempts] = {}
-        self._ended = False
+        self._end_reason = ""
 
     def submit(self, batch: PendingBatch) -> None:
         """Send ``batch`` as soon as a worker is free."""
         self._unanswered[batch] = Attempts(self._note_retry)
-        if self._ended:
-            self.abandon()
+        if self._end_reason:
+            self.end(self._end_reason)
         else:
             self._queue.put_nowait(batch)
 
     async def run(self, sender: RequestSender) -> None:
-        """Work until cancelled, by whomever; what has no answer then has failed, and so has what comes later."""
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._in_flight):
-                    workers.create_task(self._work(sender))
-        finally:
-            self._ended = True
-            self.abandon()
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._in_flight):
+                workers.create_task(self._work(sender))
 
     async def wait_until_answered(self, timeout_s: float) -> bool:
         """Wait for the end of what was submitted up to now; return False where that takes longer."""
@@ -61,11 +57,12 @@ class Delivery:
             return False
         return True
 
-    def abandon(self) -> None:
-        """Count what has no answer as failed; nothing is sent any more."""
+    def end(self, reason: str) -> None:
+        """Count as failed what has no answer, and what comes later; nothing is sent any more."""
+        self._end_reason = reason
         while self._unanswered:
             batch, attempts = next(iter(self._unanswered.items()))
-            message = "the client was closed before there was an answer"
+            message = f"{reason} before there was an answer"
             if attempts.last_trouble:
                 message += f", after {attempts.last_trouble}"
             self._fail(batch, "CLOSED", message, batch.encoded and attempts.may_be_stored)
