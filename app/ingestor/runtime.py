@@ -93,6 +93,7 @@ class Runtime:
             PointsLimit(settings.points_per_s, clock),
             ack=Ack[settings.ack.upper()],
             minimum_ack=Ack[settings.minimum_ack.upper()],
+            deduplication_window_min=settings.deduplication_window_min,
             clock=clock,
         )
         permits = Permits(settings.in_flight_bytes // settings.message_bytes, settings.receive_timeout_s)

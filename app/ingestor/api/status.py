@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from ingestor.api.server_time import time_metadata
 from ingestor.errors import (
     CommitUnknownError,
     IngestorError,
@@ -110,4 +111,4 @@ def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
 
 
 def _info(reason: str) -> error_details_pb2.ErrorInfo:
-    return error_details_pb2.ErrorInfo(reason=reason.upper(), domain=DOMAIN)
+    return error_details_pb2.ErrorInfo(reason=reason.upper(), domain=DOMAIN, metadata=time_metadata(reason))

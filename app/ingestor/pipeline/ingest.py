@@ -74,6 +74,7 @@ class Ingest:
         *,
         ack: Ack,
         minimum_ack: Ack,
+        deduplication_window_min: int,
         clock: Callable[[], float],
     ) -> None:
         self._decoder = decoder
@@ -87,6 +88,8 @@ class Ingest:
         self._points_limit = points_limit
         self._ack = ack
         self._minimum_ack = minimum_ack
+        # Half of the window: the database's clock, which the window counts by, may be another.
+        self._fresh_key_ms = deduplication_window_min * 60_000 // 2
         self._clock = clock
         self._closed = False
 
@@ -155,6 +158,8 @@ class Ingest:
     async def _take(self, decoded: Decoded, wish: Wish) -> Answer:
         key = _agreed_key(decoded.key, wish.key)
         ack = max(self._minimum_ack, _agreed_ack(decoded.ack, wish.ack) or self._ack)
+        if key is not None and minted_ms(key) < _now_ms() - self._fresh_key_ms:
+            ack = Ack.COMMITTED  # only the database can tell whether the key has expired
         if not decoded.received:
             return Answer(ack, 0, 0)
         self._points_limit.take(decoded.received)
@@ -199,6 +204,10 @@ async def _one_buffered() -> Answer:
     return _ONE_BUFFERED
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID | None:
     try:
         key = key_from_bytes(from_field) if from_field else from_metadata
@@ -206,7 +215,7 @@ def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID
         raise _invalid("idempotency_key", "idempotency_key_malformed", str(error)) from None
     if from_metadata is not None and key != from_metadata:
         raise _invalid("idempotency_key", "idempotency_key_ambiguous", "field and metadata give different keys")
-    if key is not None and minted_ms(key) > time.time_ns() // 1_000_000 + KEY_AHEAD_MS:
+    if key is not None and minted_ms(key) > _now_ms() + KEY_AHEAD_MS:
         text = "its time is more than 5 minutes after the server's"
         raise _invalid("idempotency_key", "idempotency_key_ahead", text)
     return key
