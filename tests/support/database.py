@@ -179,6 +179,12 @@ async def migrate(server: LocalServer, database: str) -> None:
     await apply_schema(urls.owner_url, SchemaSpec(name=SCHEMA))
 
 
+async def keep_points(owner_url: str, seconds: int | None) -> None:
+    """Let the schema drop points of that age from now on, or none."""
+    retention = {"dropAfter": f"{seconds}s"} if seconds else None
+    await apply_schema(owner_url, SchemaSpec.model_validate({"name": SCHEMA, "retention": retention}))
+
+
 async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
     """Remove what a test process that was killed left in this slot."""
     admin_url = server.url("postgres")

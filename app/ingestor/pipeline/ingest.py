@@ -101,8 +101,7 @@ class Ingest:
     def log_metric(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
         """Take a ``LogMetricsRequest``; raises as ``write`` does."""
         self.check_open()
-        ack = max(self._minimum_ack, wish.ack or self._ack)
-        if ack is not Ack.BUFFERED or wish.key or wish.span:
+        if self.awaits_commit(wish) or wish.key or wish.span:
             return self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
         point, table = self._decoded(self._decoder.read_log_metric, message), self._decoder.cache.table
         if point.added_bytes or not table.is_stored(point.slot):
@@ -122,6 +121,10 @@ class Ingest:
         """
         self.check_open()
         return self._take(self._decoded(self._decoder.decode_write, message), wish)
+
+    def awaits_commit(self, wish: Wish) -> bool:
+        """Tell whether a call is answered once its points are committed, where its message asks for nothing else."""
+        return max(self._minimum_ack, wish.ack or self._ack) is not Ack.BUFFERED
 
     def snapshot(self) -> PointsSnapshot:
         """Return the accounts, consistent because nothing else runs meanwhile."""

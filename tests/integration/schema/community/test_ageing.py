@@ -11,6 +11,7 @@ from ingestor.schema.apply import apply_schema, plan_schema
 from ingestor.schema.catalog import Catalog, ColumnstoreSettings, Job
 from ingestor.schema.faults import SchemaError
 from ingestor.schema.steps import StaleApprovalError
+from ingestor.storage.retention import read_retention
 
 from .conftest import DAYS, HOURLY, URL, Site
 
@@ -321,3 +322,24 @@ async def test_an_owner_that_may_not_log_in_is_told_that_policies_need_it(site: 
     await site.connection.execute(f"ALTER ROLE {site.schema}_owner NOLOGIN")
     with pytest.raises(SchemaError, match=r"ALTER ROLE .* LOGIN"):
         await apply_schema(URL, site.spec(retention={"dropAfter": "30d"}))
+
+
+async def test_the_age_at_which_points_are_dropped_is_told_to_servers(site: Site) -> None:
+    async def told() -> int | None:
+        return await read_retention(site.connection, site.schema)  # type: ignore[arg-type]
+
+    assert await told() is None
+    await site.apply(retention={"dropAfter": "30d"}, rollups=[HOURLY | {"retention": {"dropAfter": "10d"}}])
+    assert await told() == 30 * DAY_S * 1_000_000
+    await site.apply(retention={"dropAfter": "60d"}, rollups=[HOURLY])
+    assert await told() == 60 * DAY_S * 1_000_000
+    job = _job(await site.read(), "retention").id
+    months = "config => jsonb_set(config, '{drop_after}', '\"2 mons\"')) FROM timescaledb_information.jobs"
+    await site.connection.execute(f"SELECT public.alter_job(job_id, {months} WHERE job_id = {job}")
+    assert await told() == await site.connection.fetchval(
+        "SELECT (extract(epoch FROM now() - (now() - interval '2 mons')) * 1000000)::bigint"
+    )
+    await site.connection.execute(f"SELECT public.alter_job({job}, scheduled => false)")
+    assert await told() is None
+    await site.apply(rollups=[HOURLY])
+    assert await told() is None
