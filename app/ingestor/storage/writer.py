@@ -15,6 +15,7 @@ from ingestor.storage.connection import (
     describe,
     open_connection,
     terminated_on_failure,
+    transaction,
 )
 from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
@@ -50,7 +51,7 @@ class PostgresWriter:
         await self.close()
         connection = await open_connection(self._url, self._schema)
         try:
-            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S):
+            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S), transaction(connection):
                 await self._check(connection)
         except FlushError:
             connection.terminate()
@@ -80,8 +81,8 @@ class PostgresWriter:
         """See that the database answers; see ``contract.Writer.check``."""
         connection = self._connected()
         try:
-            async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
-                await connection.execute("SELECT 1")
+            async with terminated_on_failure(connection, CHECK_TIMEOUT_S), transaction(connection):
+                pass
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"the database does not answer: {describe(error)}", classify(error)) from error
 
@@ -90,12 +91,16 @@ class PostgresWriter:
         connection = self._connected()
         try:
             async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
-                await beat(connection)
+                async with transaction(connection):
+                    await beat(connection)
                 give_up_at = time.monotonic() + _EXPIRY_S
                 while time.monotonic() < give_up_at:
-                    if not await expire_keys(connection, self._settings.deduplication_window_min):
+                    async with transaction(connection):
+                        deleted = await expire_keys(connection, self._settings.deduplication_window_min)
+                    if not deleted:
                         break
-                await connection.execute("SELECT {schema}.maintain()")
+                async with transaction(connection):
+                    await connection.execute("SELECT {schema}.maintain()")
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
 
