@@ -16,12 +16,14 @@ from ingestor.schema.faults import (
     DatabaseMissingError,
     DatabaseRefusedError,
     DatabaseUnavailableError,
+    DirectConnectionNeededError,
     LockBusyError,
     RightsMissingError,
     SchemaError,
     StepTimeoutError,
     TlsFailedError,
 )
+from ingestor.schema.pooler import is_pooled
 from ingestor.schema.tls import explain_files, explain_handshake
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -46,23 +48,34 @@ CONNECTION_FAILURES = (
 
 @asynccontextmanager
 async def connected(url: str, application: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
-    """Open a connection and close it in the end, whatever happens in between.
+    """Open a direct connection and close it in the end, whatever happens in between.
 
     ``settings`` are the session's server settings. The search path is pinned, so that nothing another user put into
     a schema of his own is ever called with our rights.
 
     Raises:
+        DirectConnectionNeededError: a connection pooler is in between.
         DatabaseUnavailableError: the database cannot be reached, is starting, or went away meanwhile.
         DatabaseRefusedError: the URL, the password, the database's name or a certificate is wrong; see its subclasses.
         IngestorError: what ``explain`` makes of any other error of the database inside the block.
     """
-    connection = await _open(url, {"application_name": application, "search_path": "pg_catalog", **(settings or {})})
+    connection = await _open_directly(url, application, {"search_path": "pg_catalog", **(settings or {})})
     try:
         yield connection
     except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
         raise explain(error, place_of(url)) from error
     finally:
         await _close(connection)
+
+
+async def try_login(url: str, application: str) -> None:
+    """Log in, directly or through a pooler.
+
+    Raises:
+        SchemaTransientError: the database cannot be reached.
+        DatabaseRefusedError: see ``connected``.
+    """
+    await _close(await _open(url, {"application_name": application}))
 
 
 def writer_application(schema: str) -> str:
@@ -97,6 +110,11 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return RightsMissingError(f"{place}: {text}; connect as the schema's owner, or run `ingestor schema bootstrap`")
     if trouble := explain_handshake(error):
         return TlsFailedError(f"{place}: {trouble}")
+    if state == "53300":
+        text = f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
+        return DatabaseUnavailableError(text)
+    if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
+        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; check user, password and database")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
         return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
@@ -106,6 +124,30 @@ def says_no_user(error: BaseException) -> bool:
     """Tell whether connecting failed for want of a user: none is given, and the machine has no name for ours."""
     # getpass's errors, before and since Python 3.13.
     return isinstance(error, KeyError) or (isinstance(error, OSError) and "No username set" in str(error))
+
+
+async def _open_directly(url: str, application: str, settings: dict[str, str]) -> Connection:
+    name = {"application_name": application}
+    refusal: IngestorError | None = None
+    try:
+        connection = await _open(url, name | settings)
+    except IngestorError as error:
+        if not isinstance(error.__cause__, asyncpg.ProtocolViolationError):
+            raise
+        refusal = error
+        connection = await _open(url, name)  # PgBouncer refuses settings that it does not know, in this class
+    try:
+        pooled = await is_pooled(connection)
+    except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
+        connection.terminate()
+        raise explain(error, place_of(url)) from error
+    if not pooled and refusal is None:
+        return connection
+    await _close(connection)
+    if refusal is not None and not pooled:
+        raise refusal
+    text = f"{place_of(url)} is a connection pooler; name the database server itself: this needs a direct connection"
+    raise DirectConnectionNeededError(text)
 
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:

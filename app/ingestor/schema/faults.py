@@ -69,6 +69,12 @@ class TlsFailedError(DatabaseRefusedError):
     default_reason = "tls_failed"
 
 
+class DirectConnectionNeededError(DatabaseRefusedError):
+    """A pooler is in between, which may give each transaction another session: locks and roles would be lost."""
+
+    default_reason = "direct_connection_needed"
+
+
 class RightsMissingError(SchemaError):
     """The connected role may not do what a step needs."""
 
