@@ -120,6 +120,18 @@ def explain(error: BaseException, place: str) -> IngestorError:
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
 
 
+def explain_connecting(error: BaseException, url: str) -> IngestorError:
+    """Return our error for what connecting to ``url`` raised."""
+    if says_no_user(error):
+        return AuthenticationFailedError(f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER")
+    if trouble := explain_handshake(error) or explain_files(error, url):
+        return TlsFailedError(f"{place_of(url)}: {trouble}")
+    if isinstance(error, ValueError | AttributeError):
+        # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
+        return DatabaseRefusedError(INVALID_URL)
+    return explain(error, place_of(url))
+
+
 def says_no_user(error: BaseException) -> bool:
     """Tell whether connecting failed for want of a user: none is given, and the machine has no name for ours."""
     # getpass's errors, before and since Python 3.13.
@@ -134,20 +146,18 @@ async def _open_directly(url: str, application: str, settings: dict[str, str]) -
     except IngestorError as error:
         if not isinstance(error.__cause__, asyncpg.ProtocolViolationError):
             raise
-        refusal = error
-        connection = await _open(url, name)  # PgBouncer refuses settings that it does not know, in this class
+        # In this class PgBouncer refuses settings that it does not know.
+        connection, refusal = await _open(url, name), error
     try:
-        pooled = await is_pooled(connection)
+        if await is_pooled(connection):
+            text = f"{place_of(url)} is a connection pooler; name the database server itself"
+            refusal = DirectConnectionNeededError(f"{text}: this needs a direct connection")
     except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
-        connection.terminate()
-        raise explain(error, place_of(url)) from error
-    if not pooled and refusal is None:
-        return connection
-    await _close(connection)
-    if refusal is not None and not pooled:
+        refusal = explain(error, place_of(url))
+    if refusal is not None:
+        await _close(connection)
         raise refusal
-    text = f"{place_of(url)} is a connection pooler; name the database server itself: this needs a direct connection"
-    raise DirectConnectionNeededError(text)
+    return connection
 
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:
@@ -158,15 +168,8 @@ async def _open(url: str, settings: dict[str, str]) -> Connection:
             url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
         )
     except (asyncpg.PostgresError, ValueError, KeyError, *CONNECTION_FAILURES) as error:
-        if says_no_user(error):
-            text = f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER"
-            raise AuthenticationFailedError(text) from error
-        if trouble := explain_handshake(error) or explain_files(error, url):
-            raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
-        if isinstance(error, ValueError):  # an error of verification is one too
-            # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-            raise DatabaseRefusedError(INVALID_URL) from None
-        raise explain(error, place_of(url)) from error
+        explained = explain_connecting(error, url)
+        raise explained from (None if isinstance(error, ValueError) else error)
 
 
 async def _close(connection: Connection) -> None:

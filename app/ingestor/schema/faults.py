@@ -93,6 +93,12 @@ class ExtensionMissingError(SchemaError):
     default_reason = "extension_missing"
 
 
+class EncodingError(SchemaError):
+    """The database's encoding can't hold every text."""
+
+    default_reason = "database_encoding"
+
+
 class ConflictError(SchemaError):
     """An object of a name that we need is not ours; it is left alone."""
 

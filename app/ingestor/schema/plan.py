@@ -2,6 +2,7 @@
 
 from ingestor.schema.catalog import Catalog
 from ingestor.schema.durations import format_duration
+from ingestor.schema.encoding import encoding_trouble
 from ingestor.schema.identifiers import quote_identifier, quote_literal, render
 from ingestor.schema.objects import MADE_BY
 from ingestor.schema.ownership import record_made
@@ -62,7 +63,8 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
     chunks = catalog.chunks_of("samples")
     earlier = sum(chunk.earlier for chunk in chunks)
     text = f"{earlier} of {len(chunks)} chunks of samples are kept by columns in another way than is asked for now"
-    return (f"{text}, and stay so",) if earlier else ()
+    trouble = encoding_trouble(catalog.server.database, catalog.server.encoding)
+    return (*((f"{text}, and stay so",) if earlier else ()), *((trouble,) if trouble else ()))
 
 
 def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:

@@ -99,6 +99,8 @@ async def open_connection(url: str, schema: str) -> Connection:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
+        if not url:
+            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
         async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
             connection = await _open(url, schema)
             if connection.keeps_statements:

@@ -23,10 +23,11 @@ from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
-_CHUNK = """
+CHUNK = """
 SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
 """
+"""Microseconds that a chunk of ``samples`` covers; no row where it is no hypertable. $1 is the schema."""
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 CHECK_TIMEOUT_S = 5.0
 _EXPIRY_S = 10.0
@@ -116,7 +117,7 @@ class PostgresWriter:
             message = f"schema is at version {version}, {REQUIRED_VERSION} is needed: run `ingestor schema apply`"
             raise FlushError(message, ErrorClass.SCHEMA)
         self._database_ahead_s = await connection.fetchval(_CLOCK) - time.monotonic()
-        chunk_us = await connection.fetchval(_CHUNK, self._schema)
+        chunk_us = await connection.fetchval(CHUNK, self._schema)
         if not chunk_us:
             raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
         self.chunk_us = chunk_us
