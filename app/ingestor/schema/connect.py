@@ -114,7 +114,8 @@ def explain(error: BaseException, place: str) -> IngestorError:
         text = f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
         return DatabaseUnavailableError(text)
     if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
-        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; check user, password and database")
+        advice = "check user, password and database, and the pooler's settings if there is one"
+        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; {advice}")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
         return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")

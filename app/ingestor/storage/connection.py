@@ -174,8 +174,8 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     Raises:
         FlushError: COMMIT did not commit.
     """
-    await connection.execute(connection.begin)
     try:
+        await connection.execute(connection.begin)
         yield
     except asyncpg.PostgresError as error:
         if classify(error) is not ErrorClass.CONNECTION:

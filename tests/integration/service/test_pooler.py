@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import pytest
 
@@ -12,6 +13,7 @@ from ingestor.schema.drop import drop_schema
 from ingestor.schema.exclusive import Limits
 from ingestor.schema.faults import SchemaInUseError
 from ingestor.schema.spec import SchemaSpec
+from ingestor.schema.writers import show_writer
 from ingestor.storage.connection import close_connection, open_connection, transaction
 from support.database import SCHEMA, Database, execute
 from support.eventually import eventually
@@ -111,3 +113,21 @@ async def test_a_drop_finds_idle_servers_behind_a_pooler_until_they_stop(databas
         await service.client.write(rows([2.0]))
     dropped = await drop_schema(database.owner_url, spec, limits=Limits(watch_s=0.5))
     assert ("table", "samples") in dropped.objects
+
+
+async def test_a_transaction_that_could_not_begin_leaves_the_connection_usable(
+    database: Database, pooled: Database
+) -> None:
+    connection = await open_connection(pooled.writer_url, SCHEMA)
+    holder = await asyncpg.connect(database.owner_url)
+    try:
+        await holder.execute(show_writer(SCHEMA).replace("_xact_lock_shared", "_lock"))
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with transaction(connection):
+                pass
+        await holder.close()
+        async with transaction(connection):
+            assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await holder.close()
+        await close_connection(connection)

@@ -279,7 +279,7 @@ async def test_the_command_plan_exits_with_1_while_a_policy_fails(site: Site, tm
     await site.apply(retention={"dropAfter": "30d"})
     file = tmp_path / "schema.yaml"
     file.write_text(f"name: {site.schema}\nretention: {{dropAfter: 30d}}\n")
-    command = ["plan", "--database-url", URL, "--file", str(file)]
+    command = ["plan", "--database-url", URL, "--schema", site.schema, "--file", str(file)]
     before = await asyncio.to_thread(CliRunner().invoke, schema_app, command)
     for statement in _failed_run(_job(await site.read(), "retention").id, "deadlock detected"):
         await site.connection.execute(statement)
