@@ -34,7 +34,7 @@ test: .venv/.made tests/community/node_modules/.made ## Run every test that need
 	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
 	$(BIN)/pytest -m alone
 
-faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
+faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --pooler transaction'
 	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
 
 fuzz: .venv/.made ## Fuzz decoder, property tests and a server, FUZZ_S seconds each (600)

@@ -11,11 +11,15 @@ from support.database import SCHEMA, Database, execute, fetch
 from support.pgbouncer import CURRENT, find_pgbouncer, pgbouncer
 from support.points import count_samples
 
-RAISE = """
+FUNCTION = """
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
-    $$BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '{state}'; END$$;
-CREATE TRIGGER refuse BEFORE INSERT ON analytics.{table} FOR EACH ROW EXECUTE FUNCTION public.refuse()
+    $$BEGIN RAISE EXCEPTION 'not here' USING ERRCODE = '{}'; END$$
 """
+AT_ONCE = "CREATE TRIGGER refuse BEFORE INSERT ON analytics.{} FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+AT_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON analytics.{} DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+)
 WRITES = {
     "series": "a series of service ingestor-check",
     "samples": "points of value 1",
@@ -36,10 +40,16 @@ def _problems(findings: list[Finding]) -> list[Finding]:
 async def test_whatever_refuses_a_write_is_named_with_what_to_do(
     database: Database, table: str, state: str, advice: str
 ) -> None:
-    await execute(database.admin_url, RAISE.format(table=table, state=state))
+    await execute(database.admin_url, FUNCTION.format(state), AT_ONCE.format(table))
     (problem,) = _problems(await rehearse(database.writer_url, SCHEMA))
     assert problem.sentence.startswith(f"{WRITES[table]}: refused with {state}: not here; ")
     assert advice in problem.sentence
+
+
+async def test_what_would_be_refused_at_commit_is_named(database: Database) -> None:
+    await execute(database.admin_url, FUNCTION.format("P0001"), AT_COMMIT.format("ledger"))
+    (problem,) = _problems(await rehearse(database.writer_url, SCHEMA))
+    assert problem.sentence.startswith(f"{WRITES['ledger']}: refused with P0001: not here; ")
 
 
 async def test_all_that_is_wrong_is_listed_and_nothing_is_left_behind(database: Database) -> None:
