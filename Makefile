@@ -40,7 +40,7 @@ test: .venv/.made tests/community/node_modules/.made ## Run every test that need
 test-database: .venv/.made ## Run the tests that need a database on another of Debian's: POSTGRESQL=17 or 18 (18)
 	TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone" --ignore tests/integration/schema/community $(DATABASE_TESTS)
 
-faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
+faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --pooler transaction'
 	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
 
 fuzz: .venv/.made ## Fuzz decoder, property tests and a server, FUZZ_S seconds each (600)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ingestor.errors import IngestorError, PermanentError, TransientError
 from ingestor.schema.apply import apply_schema, plan_schema
-from ingestor.schema.connect import connected
+from ingestor.schema.connect import try_login
 from ingestor.schema.drop import drop_schema
 from ingestor.schema.preflight import inspect_durability
 from ingestor.schema.roles import Roles
@@ -30,6 +30,7 @@ DROP_TIMEOUT_S = 600.0
 
 _AWAY = {
     "database_unavailable", "database_refused", "authentication_failed", "database_missing", "tls_failed",
+    "direct_connection_needed",
 }  # fmt: skip
 
 
@@ -175,8 +176,7 @@ async def keep_schema(target: Target) -> SchemaVerdict:
 async def check_login(url: str) -> Verdict:
     """Return whether the database takes these credentials. Never raises for the database."""
     try:
-        async with connected(url, APPLICATION) as connection:
-            await connection.execute("SELECT 1")
+        await try_login(url, APPLICATION)
     except IngestorError as error:
         return failed(camel(_reason(error)), f"the writer's Secret: {error}; pods stay as they are")
     return _REACHABLE

@@ -9,7 +9,8 @@ import asyncpg
 
 from ingestor.errors import words_of
 from ingestor.schema.connect import Connection, connected, explain, place_of
-from ingestor.schema.faults import ExtensionMissingError
+from ingestor.schema.encoding import encoding_trouble
+from ingestor.schema.faults import EncodingError, ExtensionMissingError
 from ingestor.schema.identifiers import check_schema_name, quote_identifier, quote_literal
 from ingestor.schema.passwords import scram_verifier
 from ingestor.schema.policies import FALLBACK_SCHEMA
@@ -20,6 +21,9 @@ __all__ = ["Roles", "bootstrap", "bootstrap_sql"]
 ATTEMPTS = 10
 """Tries of one statement: roles are shared by all databases, and two changes of one at once fail one of them."""
 
+_DATABASE = """
+SELECT datname::text, pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()
+"""
 _CREATE_ROLE = """DO $bootstrap$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal}) THEN
         CREATE ROLE {name} LOGIN;
@@ -77,12 +81,15 @@ async def bootstrap(admin_url: str, roles: Roles, schema: str = "analytics") -> 
     """Run ``bootstrap_sql`` in the database of ``admin_url``; safe to repeat and to run twice at once.
 
     Raises:
+        EncodingError: the database's encoding can't hold every text.
         ExtensionMissingError: the server has no TimescaleDB, or does not preload it.
         SchemaTransientError: the database cannot be reached.
         SchemaError: the database refuses this user, or it may not do this.
     """
     async with connected(admin_url, "ingestor-bootstrap") as connection:
-        database = await connection.fetchval("SELECT current_database()")
+        database, encoding = await connection.fetchrow(_DATABASE) or ("", "")
+        if trouble := encoding_trouble(database, encoding):
+            raise EncodingError(trouble)
         for statement in _statements(database, roles, schema):
             await _run(connection, statement, place_of(admin_url))
 

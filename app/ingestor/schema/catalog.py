@@ -6,6 +6,8 @@ Knows no SQL; ``read_catalog`` fills it, tests make it up.
 from dataclasses import dataclass
 from typing import Literal
 
+from ingestor.schema.encoding import ENCODING
+
 OWNER_COMMENT = "analytics-ingestor: objects that we made"
 MIGRATION_COMMENT = "analytics-ingestor: applied migrations"
 
@@ -18,7 +20,7 @@ class Server:
     """The server, the database and who is connected; ``version`` as in ``server_version_num``.
 
     ``system`` is the cluster's identifier, which a restore from a dump changes and a physical copy does not; ``now_us``
-    is the server's time in microseconds since 1970-01-01 UTC.
+    is the server's time in microseconds since 1970-01-01 UTC; ``encoding`` is the database's.
     """
 
     database: str
@@ -30,6 +32,7 @@ class Server:
     owner_may_log_in: bool = True
     system: str = ""
     now_us: int = 0
+    encoding: str = ENCODING
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from ingestor.schema.catalog import Catalog
 from ingestor.schema.durations import format_duration
+from ingestor.schema.encoding import encoding_trouble
 from ingestor.schema.identifiers import quote_identifier, quote_literal, render
 from ingestor.schema.objects import MADE_BY
 from ingestor.schema.ownership import record_made
@@ -78,6 +79,8 @@ def _notes(catalog: Catalog, roles: Roles) -> tuple[str, ...]:
     notes = [f"{text}, and stay so"] if earlier else []
     if roles.reader in catalog.extension.closed_to:
         notes.append(f"{closed_to(roles.reader, catalog)}; until then buckets, increase and rate fail")
+    if trouble := encoding_trouble(catalog.server.database, catalog.server.encoding):
+        notes.append(trouble)
     return tuple(notes)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from ingestor.schema.catalog import AppliedMigration, Catalog, DatabaseObject, ObjectKey
+from ingestor.schema.encoding import encoding_trouble
 from ingestor.schema.faults import (
     ConflictError,
     DamagedError,
+    EncodingError,
     ExtensionMissingError,
     MigrationChangedError,
     RightsMissingError,
@@ -25,6 +27,7 @@ def find_problems(
 ) -> tuple[Problem, ...]:
     """Return everything that must be settled by a person before any step may run."""
     return (
+        *_encoding_problems(catalog),
         *_role_problems(catalog, roles),
         *_extension_problems(catalog, roles),
         *_schema_problems(spec, catalog, roles),
@@ -33,6 +36,12 @@ def find_problems(
         *_samples_problems(catalog),
         *_lifecycle_problems(spec, catalog, roles),
     )
+
+
+def _encoding_problems(catalog: Catalog) -> Iterator[Problem]:
+    trouble = encoding_trouble(catalog.server.database, catalog.server.encoding)
+    if trouble and not catalog.has_bookkeeping():  # one that works already goes on
+        yield Problem(EncodingError, trouble)
 
 
 def _role_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:

@@ -71,6 +71,7 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         owner_may_log_in=row["owner_may_log_in"],
         system=row["system"],
         now_us=row["now_us"],
+        encoding=row["encoding"],
     )
     catalog = Catalog(
         server=server,

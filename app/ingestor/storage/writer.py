@@ -15,6 +15,7 @@ from ingestor.storage.connection import (
     describe,
     open_connection,
     terminated_on_failure,
+    transaction,
 )
 from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
@@ -22,11 +23,12 @@ from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.retention import read_retention
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
-_VERSION = "SELECT coalesce(max(version), 0) FROM migration"
-_CHUNK = """
+_VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
+CHUNK = """
 SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
 """
+"""Microseconds that a chunk of ``samples`` covers; no row where it is no hypertable. $1 is the schema."""
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 CHECK_TIMEOUT_S = 5.0
 _EXPIRY_S = 10.0
@@ -52,7 +54,7 @@ class PostgresWriter:
         await self.close()
         connection = await open_connection(self._url, self._schema)
         try:
-            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S):
+            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S), transaction(connection):
                 await self._check(connection)
         except FlushError:
             connection.terminate()
@@ -84,8 +86,8 @@ class PostgresWriter:
         """See that the database answers; see ``contract.Writer.check``."""
         connection = self._connected()
         try:
-            async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
-                await connection.execute("SELECT 1")
+            async with terminated_on_failure(connection, CHECK_TIMEOUT_S), transaction(connection):
+                pass
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             error_class = classify(error)
             problem = "the database does not answer" if error_class is ErrorClass.CONNECTION else "idle check"
@@ -96,13 +98,18 @@ class PostgresWriter:
         connection = self._connected()
         try:
             async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
-                await beat(connection)
+                async with transaction(connection):
+                    await beat(connection)
                 give_up_at = time.monotonic() + _EXPIRY_S
                 while time.monotonic() < give_up_at:
-                    if not await expire_keys(connection, self._settings.deduplication_window_min):
+                    async with transaction(connection):
+                        deleted = await expire_keys(connection, self._settings.deduplication_window_min)
+                    if not deleted:
                         break
-                await connection.execute("SELECT maintain()")
-                self.retention_us = await read_retention(connection, self._schema)
+                async with transaction(connection):
+                    await connection.execute("SELECT {schema}.maintain()")
+                async with transaction(connection):
+                    self.retention_us = await read_retention(connection, self._schema)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
 
@@ -118,7 +125,7 @@ class PostgresWriter:
             message = f"schema is at version {version}, {REQUIRED_VERSION} is needed: run `ingestor schema apply`"
             raise FlushError(message, ErrorClass.SCHEMA)
         self._database_ahead_s = await connection.fetchval(_CLOCK) - time.monotonic()
-        chunk_us = await connection.fetchval(_CHUNK, self._schema)
+        chunk_us = await connection.fetchval(CHUNK, self._schema)
         if not chunk_us:
             raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
         self.chunk_us = chunk_us

@@ -3,10 +3,14 @@
 Engine: PGlite, PostgreSQL 17 with TimescaleDB 2.23 under its community licence.
 """
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from ingestor.commands.schema import schema_app
 from ingestor.schema.apply import apply_schema, plan_schema
 from ingestor.schema.catalog import Catalog, ColumnstoreSettings, Job
 from ingestor.schema.faults import SchemaError
@@ -305,6 +309,19 @@ async def test_a_policy_that_failed_is_named_with_what_it_said(site: Site) -> No
     plan = await plan_schema(URL, site.spec(retention={"dropAfter": "30d"}))
     assert plan.empty
     assert plan.failing == (f"the retention policy of samples (job {job.id}) failed: deadlock detected",)
+
+
+async def test_the_command_plan_exits_with_1_while_a_policy_fails(site: Site, tmp_path: Path) -> None:
+    await site.apply(retention={"dropAfter": "30d"})
+    file = tmp_path / "schema.yaml"
+    file.write_text(f"name: {site.schema}\nretention: {{dropAfter: 30d}}\n")
+    command = ["plan", "--database-url", URL, "--schema", site.schema, "--file", str(file)]
+    before = await asyncio.to_thread(CliRunner().invoke, schema_app, command)
+    for statement in _failed_run(_job(await site.read(), "retention").id, "deadlock detected"):
+        await site.connection.execute(statement)
+    failed = await asyncio.to_thread(CliRunner().invoke, schema_app, command)
+    assert (before.exit_code, failed.exit_code) == (0, 1), before.output + failed.output
+    assert "failed: deadlock detected" in failed.stdout
 
 
 def _failed_run(job: int, message: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ WITH place AS (
 )
 SELECT current_database()::text                                      AS database,
        (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) AS database_oid,
+       (SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()) AS encoding,
        current_setting('server_version_num')::int                    AS server_version,
        session_user::text                                            AS session_user,
        EXISTS (SELECT FROM pg_roles WHERE rolname = $3 AND rolcanlogin) AS owner_may_log_in,
