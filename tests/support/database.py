@@ -9,9 +9,10 @@ from pathlib import Path
 from secrets import token_hex
 
 import asyncpg
+import psutil
 
 from ingestor.local import InstanceBusyError, LocalServer
-from ingestor.local.account import Account, prepare_cache, server_account
+from ingestor.local.account import FOLDER, Account, prepare_cache, server_account
 from ingestor.local.database import ensure_database
 from ingestor.local.find import Say, first_of, native_sources
 from ingestor.local.installed import Installation
@@ -21,13 +22,16 @@ from ingestor.schema.apply import apply_schema
 from ingestor.schema.bootstrap import bootstrap
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
+from support.eventually import HANG_S
 
 SCHEMA = "analytics"
 TEMPLATE = "migrated"
 PREFIX = "test_"
 SLOTS = 32
 """Test processes that may run at once, each with a server of its own."""
-CLONE_TIMEOUT_S = 20.0
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 6 * 1024**3
+"""What must be free in memory before clusters are kept there; a test process takes some 300 MiB of it."""
 ROLES = Roles.for_schema(SCHEMA, owner_password="owner", writer_password="writer", reader_password="reader")
 
 
@@ -69,12 +73,17 @@ class DatabaseServer:
     installation: Installation
     directory: Path
 
+    @property
+    def strategy(self) -> str:
+        """Return how a copy of a database is made fastest here: by files where their checkpoint costs nothing."""
+        return "FILE_COPY" if self.directory.is_relative_to(MEMORY) else "WAL_LOG"
+
     @asynccontextmanager
     async def clone(self) -> AsyncIterator[Database]:
         """Give a fresh copy of the migrated database, dropped in the end whoever is still connected."""
         name = f"{PREFIX}{token_hex(6)}"
         admin_url = self.server.url("postgres")
-        await _clone(admin_url, name)
+        await _clone(admin_url, name, self.strategy)
         try:
             database = Database.on(self.server, name)
             # Rights on the database itself and a role's settings in it are not part of a copy.
@@ -118,8 +127,8 @@ async def find_native(cache: Path, account: Account, say: Say) -> Installation:
     return found
 
 
-async def start_database_server(cache: Path) -> DatabaseServer:
-    """Start a server that no other test process uses and migrate its template.
+async def start_database_server(cache: Path, *, in_memory: bool = False) -> DatabaseServer:
+    """Start a server that no other test process uses and migrate its template; ``in_memory`` if there is room.
 
     Raises:
         ConfigurationError: this machine has no TimescaleDB and cannot be given one.
@@ -127,8 +136,9 @@ async def start_database_server(cache: Path) -> DatabaseServer:
     account = server_account()
     prepare_cache(cache, account)
     installation = await find_native(cache, account, print)
+    instances = (_memory(account) if in_memory else None) or cache / "instances"
     for slot in range(1, SLOTS + 1):
-        directory = cache / "instances" / f"test-{slot}-pg{installation.major}"
+        directory = instances / f"test-{slot}-pg{installation.major}"
         server = LocalServer(installation, directory, account)
         try:
             await server.start()
@@ -137,12 +147,21 @@ async def start_database_server(cache: Path) -> DatabaseServer:
         try:
             await _remove_leftovers(server, directory)
             await migrate(server, TEMPLATE)
-            await _close_template(server)
+            await close_template(server, TEMPLATE)
         except BaseException:
             await server.stop()
             raise
         return DatabaseServer(server, installation, directory)
     raise RuntimeError(f"{SLOTS} test processes run already")
+
+
+def _memory(account: Account) -> Path | None:
+    """Return a folder in memory, None if there is too little; on a disk most of a test is files made and removed."""
+    if not MEMORY.is_dir() or min(psutil.disk_usage(str(MEMORY)).free, psutil.virtual_memory().available) < ROOM_BYTES:
+        return None
+    folder = MEMORY / f"{FOLDER}-tests-{account.uid}"
+    account.make_directory(folder)
+    return folder
 
 
 async def prepare_cluster(database_server: DatabaseServer) -> Path:
@@ -162,7 +181,7 @@ async def copy_cluster(prepared: Path, directory: Path) -> None:
     """Make ``directory`` a copy of the stopped cluster in ``prepared``, password included."""
     account = server_account()
     await asyncio.to_thread(account.make_directory, directory)
-    await CommandRunner(account)("cp", "-a", prepared / "data", prepared / "password", directory, timeout_s=60)
+    await CommandRunner(account)("cp", "-a", prepared / "data", prepared / "password", directory, timeout_s=HANG_S)
 
 
 async def migrate(server: LocalServer, database: str) -> None:
@@ -191,18 +210,18 @@ async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
         await asyncio.to_thread(shutil.rmtree, left)
 
 
-async def _close_template(server: LocalServer) -> None:
-    """Keep everybody out of the template, TimescaleDB's scheduler included: a copy needs it unused."""
+async def close_template(server: LocalServer, name: str) -> None:
+    """Keep everybody out of a template, TimescaleDB's scheduler included: a copy needs it unused."""
     url = server.url("postgres")
-    await execute(url, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
-    await execute(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'")
+    await execute(url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+    await execute(url, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
-async def _clone(admin_url: str, name: str) -> None:
-    deadline = asyncio.get_running_loop().time() + CLONE_TIMEOUT_S
+async def _clone(admin_url: str, name: str, strategy: str) -> None:
+    deadline = asyncio.get_running_loop().time() + HANG_S
     while True:
         try:
-            await execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY WAL_LOG')
+            await execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY {strategy}')
         except asyncpg.ObjectInUseError:
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -211,9 +230,9 @@ async def _clone(admin_url: str, name: str) -> None:
             return
 
 
-async def execute(url: str, *statements: str, timeout_s: float = 30) -> None:
+async def execute(url: str, *statements: str, timeout_s: float = HANG_S) -> None:
     """Run statements one after the other, each within ``timeout_s``."""
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=timeout_s)
+    connection = await asyncpg.connect(url, timeout=HANG_S, command_timeout=timeout_s)
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -223,7 +242,7 @@ async def execute(url: str, *statements: str, timeout_s: float = 30) -> None:
 
 async def fetch(url: str, query: str) -> list[asyncpg.Record]:
     """Return the rows of a query."""
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    connection = await asyncpg.connect(url, timeout=HANG_S, command_timeout=HANG_S)
     try:
         return list(await connection.fetch(query))
     finally:
