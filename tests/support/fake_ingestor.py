@@ -17,6 +17,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 from analytics.v1 import ingestor_pb2 as pb
+from support.eventually import HANG_S
 
 SERVICE = "analytics.v1.AnalyticsService"
 
@@ -61,7 +62,7 @@ class FakeIngestor:
     target: str = ""
     _attempted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until_attempts(self, count: int, timeout_s: float = 20.0) -> None:
+    async def until_attempts(self, count: int, timeout_s: float = HANG_S) -> None:
         """Return once ``count`` requests have arrived."""
         async with asyncio.timeout(timeout_s):
             while len(self.attempts) < count:
