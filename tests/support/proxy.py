@@ -2,6 +2,7 @@
 
 import asyncio
 
+from support.eventually import HANG_S
 from support.relay import Relay, Stream
 
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
@@ -29,7 +30,7 @@ class CommitProxy(Relay):
 
     async def commit_done(self) -> None:
         """Wait until the database has answered a COMMIT."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             await self._done.wait()
 
     def release(self) -> None:

@@ -8,17 +8,16 @@ import sys
 import time
 
 import asyncpg
-import pytest
 
 from support.database import Database
+from support.eventually import HANG_S
 
 BURST = 20_000
-READY_S = 15.0
-STOP_S = 5.0
 
 
-@pytest.mark.alone
-async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_within_seconds(database: Database) -> None:
+async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_sooner_than_it_came(
+    database: Database,
+) -> None:
     first = await _run(database)
     assert "Serving gRPC on 127.0.0.1:" in first
     assert f"psql '{database.admin_url}'" in first
@@ -41,6 +40,7 @@ async def _run(database: Database) -> str:
     """Run it until metrics of this machine are stored, press Ctrl-C, and return what it printed."""
     stored = "SELECT count(*) FROM analytics.metrics WHERE service_name <> 'synthetic' AND time > $1"
     started = await _fetch(database, "SELECT now()")
+    began_s = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,18 +58,18 @@ async def _run(database: Database) -> str:
     )
     reading = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
     try:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(HANG_S):
             while not await _fetch(database, stored, started):
                 assert process.returncode is None, (await reading).decode()
                 await asyncio.sleep(0.1)
-        interrupted = time.monotonic()
+        interrupted_s = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        code = await asyncio.wait_for(process.wait(), STOP_S)
+        code = await asyncio.wait_for(process.wait(), HANG_S)
     finally:
         if process.returncode is None:
             process.kill()
     assert code == 0
-    assert time.monotonic() - interrupted <= STOP_S
+    assert time.monotonic() - interrupted_s < interrupted_s - began_s
     output: bytes = await reading
     return output.decode()
 
