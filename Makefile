@@ -31,7 +31,7 @@ tests/community/node_modules/.made: tests/community/package.json
 	@touch $@
 
 test: .venv/.made tests/community/node_modules/.made ## Run every test that needs no cluster, on a machine of any speed
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal -m "not alone and not compose and not e2e"
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not alone and not compose and not e2e"
 
 measure: .venv/.made ## Measure what is promised of time and memory, on a machine that does nothing else
 	$(BIN)/pytest -m alone
