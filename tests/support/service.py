@@ -39,14 +39,14 @@ class Client:
         )
 
     async def log_metric(
-        self, request: pb.LogMetricsRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
+        self, request: pb.LogMetricsRequest | bytes, metadata: Metadata = (), timeout_s: float = HANG_S
     ) -> pb.LogMetricsResponse:
         """Send one point."""
         reply: pb.LogMetricsResponse = await self._log_metric(request, metadata=tuple(metadata), timeout=timeout_s)
         return reply
 
     async def write(
-        self, request: pb.WriteRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
+        self, request: pb.WriteRequest | bytes, metadata: Metadata = (), timeout_s: float = HANG_S
     ) -> pb.WriteResponse:
         """Send many points."""
         reply: pb.WriteResponse = await self._write(request, metadata=tuple(metadata), timeout=timeout_s)
