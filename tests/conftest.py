@@ -27,7 +27,7 @@ def database_server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
     cache = default_cache(os.environ.get("XDG_CACHE_HOME"))
     server = asyncio.run(start_database_server(cache, in_memory=not measured))
     yield server
-    asyncio.run(server.server.stop("immediate"))
+    asyncio.run(server.close())
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import psutil
 from ingestor.local import InstanceBusyError, LocalServer
 from ingestor.local.account import FOLDER, Account, prepare_cache, server_account
 from ingestor.local.database import ensure_database
+from ingestor.local.filelock import FileLock
 from ingestor.local.find import Say, first_of, native_sources
 from ingestor.local.installed import Installation
 from ingestor.local.postmaster import kill_all
@@ -72,11 +73,25 @@ class DatabaseServer:
     server: LocalServer
     installation: Installation
     directory: Path
+    cache: Path
 
     @property
     def strategy(self) -> str:
         """Return how a copy of a database is made fastest here: by files where their checkpoint costs nothing."""
-        return "FILE_COPY" if self.directory.is_relative_to(MEMORY) else "WAL_LOG"
+        return "FILE_COPY" if self._in_memory else "WAL_LOG"
+
+    @property
+    def _in_memory(self) -> bool:
+        return self.directory.is_relative_to(MEMORY)
+
+    async def close(self) -> None:
+        """Stop the server, and give its memory back; on a disk its cluster stays for the next test process."""
+        await self.server.stop("immediate")
+        lock = FileLock(self.directory / "lock")
+        if self._in_memory and lock.take():  # else another test process has it already
+            for left in (self.directory / "data", *self.directory.parent.glob(f"{self.directory.name}-p*")):
+                await asyncio.to_thread(shutil.rmtree, left)
+            lock.release()
 
     @asynccontextmanager
     async def clone(self) -> AsyncIterator[Database]:
@@ -105,10 +120,13 @@ class DatabaseServer:
                 await server.kill()
 
     @asynccontextmanager
-    async def private_directory(self) -> AsyncIterator[Path]:
-        """Give the place of a cluster that is not made yet; whatever runs there in the end is killed."""
+    async def private_directory(self, *, in_cache: bool = False) -> AsyncIterator[Path]:
+        """Give the place of a cluster that is not made yet, beside this one or where users have theirs.
+
+        Whatever runs there in the end is killed.
+        """
         name = f"{self.directory.name}-private-{token_hex(4)}-pg{self.installation.major}"
-        directory = self.directory.with_name(name)
+        directory = (self.cache / "instances" if in_cache else self.directory.parent) / name
         try:
             yield directory
         finally:
@@ -136,22 +154,23 @@ async def start_database_server(cache: Path, *, in_memory: bool = False) -> Data
     account = server_account()
     prepare_cache(cache, account)
     installation = await find_native(cache, account, print)
-    instances = (_memory(account) if in_memory else None) or cache / "instances"
+    memory = _memory(account) if in_memory else None
     for slot in range(1, SLOTS + 1):
-        directory = instances / f"test-{slot}-pg{installation.major}"
+        name = f"{'memory' if memory else 'test'}-{slot}-pg{installation.major}"
+        directory = (memory or cache / "instances") / name
         server = LocalServer(installation, directory, account)
         try:
             await server.start()
         except InstanceBusyError:
             continue
         try:
-            await _remove_leftovers(server, directory)
+            await _remove_leftovers(server, directory, cache)
             await migrate(server, TEMPLATE)
             await close_template(server, TEMPLATE)
         except BaseException:
             await server.stop()
             raise
-        return DatabaseServer(server, installation, directory)
+        return DatabaseServer(server, installation, directory, cache)
     raise RuntimeError(f"{SLOTS} test processes run already")
 
 
@@ -192,7 +211,7 @@ async def migrate(server: LocalServer, database: str) -> None:
     await apply_schema(urls.owner_url, SchemaSpec(name=SCHEMA))
 
 
-async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
+async def _remove_leftovers(server: LocalServer, directory: Path, cache: Path) -> None:
     """Remove what a test process that was killed left in this slot."""
     admin_url = server.url("postgres")
     connection = await asyncpg.connect(admin_url)
@@ -205,7 +224,10 @@ async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
     for (name,) in names:
         await execute(admin_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
         await execute(admin_url, f'DROP DATABASE "{name}" WITH (FORCE)')
-    for left in await asyncio.to_thread(lambda: list(directory.parent.glob(f"{directory.name}-p*"))):
+    places = {directory.parent, cache / "instances"}
+    for left in await asyncio.to_thread(
+        lambda: [path for place in places for path in place.glob(f"{directory.name}-p*")]
+    ):
         await kill_all(left / "data", server_account().uid)
         await asyncio.to_thread(shutil.rmtree, left)
 
