@@ -92,8 +92,8 @@ async def test_a_second_interrupt_does_not_wait(fake: FakeIngestor) -> None:
 
 
 async def test_lost_points_are_a_failure(fake: FakeIngestor) -> None:
-    fake.always = Fault()
-    arguments = ("--target", fake.target, "--points", "10", "--series", "10", "--give-up-after", "0.3")
+    fake.always = Fault(retry_after_s=3_600)
+    arguments = ("--target", fake.target, "--points", "10", "--series", "10", "--give-up-after", "600")
     code, output, _ = await finish(await start(*arguments))
     assert code == 1
     assert "given up, UNAVAILABLE: as told" in output
