@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from support.database import Database, PrivateServer
+from support.eventually import HANG_S
 from support.flood import flood
 from support.load import load
 from support.points import columns
@@ -48,7 +49,7 @@ async def _watch(service: ServiceProcess, seconds: float) -> list[int]:
 
 
 async def _until_below(service: ServiceProcess, size_bytes: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_S):
         while _rss(service) > size_bytes:
             await asyncio.sleep(0.1)
 

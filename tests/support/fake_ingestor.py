@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from analytics.v1 import ingestor_pb2 as pb
+from support.eventually import HANG_S
 
 SERVICE = "analytics.v1.AnalyticsService"
 KEY_AHEAD_MS, WINDOW_MS = 300_000, 3_600_000
@@ -71,7 +72,7 @@ class FakeIngestor:
     target: str = ""
     _attempted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until_attempts(self, count: int, timeout_s: float = 20.0) -> None:
+    async def until_attempts(self, count: int, timeout_s: float = HANG_S) -> None:
         """Return once ``count`` requests have arrived."""
         async with asyncio.timeout(timeout_s):
             while len(self.attempts) < count:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.eventually import HANG_S
 from support.points import columns
 from support.raw_http2 import RawConnection, grpc_message, raw_connection
 from support.wire import text_field
@@ -210,10 +211,10 @@ async def flood(port: int, cores: set[int] | None = None, **wanted: int) -> Asyn
     assert process.stdout is not None
     seen: dict[str, dict[str, int]] = {}
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             assert await process.stdout.readline() == b"ready\n"
         yield seen
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             process.stdin.close()
             seen.update(json.loads(await process.stdout.read()))
             await process.wait()

@@ -17,7 +17,7 @@ OTHER_INLINES = {
     ("docs/schema.md", "ALTER EXTENSION "): "needs two versions for one PostgreSQL, and Debian has one for each",
     ("CONTRIBUTING.md", "make proto-release"): "moves the baseline of the next release",
     ("helm/analytics-ingestor/README.md", "kubectl delete crd "): "would take the Ingestors of others on the cluster",
-    ("docs/queries.md", "pytest -m alone "): "is a test; `make test` runs it",
+    ("docs/queries.md", "pytest -m alone "): "is a test; `make measure` runs it",
     ("docs/schema.md", "ingestor schema plan|apply --file"): "names the commands of the README",
     ("docs/schema.md", "ingestor schema apply --approve"): "tests/integration/schema/test_commands.py approves",
 }

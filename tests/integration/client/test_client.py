@@ -19,7 +19,7 @@ from ingestor.client.sender import Outcome, Sender
 from support.client import stored_points
 from support.database import Database
 from support.docs import block, fill
-from support.eventually import eventually
+from support.eventually import HANG_S, eventually
 from support.points import count_samples
 from support.service import running_service, service_process
 
@@ -198,7 +198,7 @@ async def test_the_readmes_example_runs(database: Database) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-W", "error", "-c", program, stdout=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             output, _ = await process.communicate()
     assert process.returncode == 0
     assert b"acked_points=4" in output

@@ -12,6 +12,7 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.keys import mint_key
 from support.database import Database
+from support.eventually import HANG_S
 from support.points import count_samples, rows
 from support.scrape import check_balance, scrape, value_of
 from support.service import Service, error_reason, running_service, violations
@@ -104,7 +105,7 @@ async def test_a_key_of_other_points_is_refused_while_they_are_held(database: Da
             await transaction.start()
             await blocker.execute("LOCK TABLE analytics.samples IN ACCESS EXCLUSIVE MODE")
             first = asyncio.create_task(service.client.write(rows([1.0], key=KEY.bytes)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while not value_of(await scrape(service.http_port), "ingestor_points_held"):
                     await asyncio.sleep(0.01)
             error = await _refusal(service, rows([2.0], key=KEY.bytes))

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +67,13 @@ class Site:
 
     async def count(self, relation: str = "samples") -> int:
         return int(await self.connection.fetchval(f"SELECT count(*) FROM {self.schema}.{relation}"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests here to one process: starting the engine takes as long as ten of them."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("community"))
 
 
 @pytest.fixture(scope="session")
