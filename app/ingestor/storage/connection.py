@@ -11,9 +11,12 @@ from typing import Any
 
 import asyncpg
 
+from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.pooler import is_pooled, tracks_statements
 from ingestor.schema.tls import explain_files, explain_handshake
+from ingestor.schema.writers import show_writer
 from ingestor.storage.contract import ErrorClass, FlushError
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
@@ -23,18 +26,6 @@ FLUSH_TIMEOUT_S = 60.0
 """Longest flush; must stay below the 5 minutes between a key's expiry and its deletion, see ``ledger``."""
 CLOSE_TIMEOUT_S = 1.0
 
-_SERVER_SETTINGS = {
-    "statement_timeout": "30s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "15s",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "20000",
-    "client_connection_check_interval": "5s",
-    "jit": "off",
-}
-
 _LIMITS = {
     "statement_timeout": "30s",
     "lock_timeout": "5s",
@@ -42,22 +33,43 @@ _LIMITS = {
     "client_connection_check_interval": "5s",
     "jit": "off",
 }
-"""Of each transaction; the rest of ``_SERVER_SETTINGS`` is about an idle session."""
+"""Of each transaction."""
+_KEEPALIVES = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""Of a session that is ours: the database gives the connections of a machine that is gone free."""
+_APPLICATION = "analytics-ingestor"
 
 
 class Connection(asyncpg.Connection):
     """A connection whose statements write our schema as ``{schema}``."""
 
     schema = ""
+    pooled = False
+    keeps_statements = True
+    begin = "BEGIN"
+    """What begins a transaction, see ``settle``."""
 
-    @property
-    def begin(self) -> str:
-        """Return what begins a transaction: the level that the ledger relies on, the limits, and the schema's names.
+    async def settle(self, schema: str) -> None:
+        """Find out whether a pooler is in between, and have every transaction set what it needs.
 
-        In one message, so that limits cost no round trip. Triggers of others find what stands in our schema.
+        In the message that begins it, so that it costs no round trip: the isolation level that the ledger relies on,
+        the limits, and the names that triggers of others find. In a session of our own the rest is set once; behind a
+        pooler a drop sees us by a lock instead.
         """
+        self.schema = schema
+        self.pooled = await is_pooled(self)
+        self.keeps_statements = not self.pooled or await tracks_statements(self)
+        if not self.pooled:
+            own = _KEEPALIVES | {"application_name": writer_application(schema)}
+            await self.execute("; ".join(f"SET {name} = '{value}'" for name, value in own.items()))
         limits = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
-        return f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {quote_identifier(self.schema)}{limits}"
+        names = f"SET LOCAL search_path = {quote_identifier(schema)}"
+        presence = f"; {show_writer(schema)}" if self.pooled else ""
+        self.begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {names}{limits}{presence}"
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         """Run ``query`` and return its command tag."""
@@ -80,22 +92,40 @@ class Connection(asyncpg.Connection):
 
 
 async def open_connection(url: str, schema: str) -> Connection:
-    """Connect with every time limit set and ``schema`` alone on the search path.
+    """Connect directly or through a pooler; transactions begin with ``Connection.begin``.
+
+    Where a pooler does not track prepared statements none is kept: each statement takes one more round trip.
 
     Raises:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
-        connection: Connection = await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            server_settings=_SERVER_SETTINGS | {"search_path": schema, "application_name": writer_application(schema)},
-            connection_class=Connection,
-        )
+        if not url:
+            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
+        async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
+            connection = await _open(url, schema)
+            if connection.keeps_statements:
+                return connection
+            await close_connection(connection)
+            return await _open(url, schema, statement_cache_size=0)
     except (asyncpg.PostgresError, ValueError, AttributeError, KeyError, *CONNECTION_ERRORS) as error:
         raise _explain_connecting(error, url) from error
-    connection.schema = schema
+
+
+async def _open(url: str, schema: str, **options: Any) -> Connection:
+    connection: Connection = await asyncpg.connect(
+        url,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        server_settings={"application_name": _APPLICATION},
+        connection_class=Connection,
+        **options,
+    )
+    try:
+        await connection.settle(schema)
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 
@@ -112,7 +142,7 @@ def _explain_connecting(error: Exception, url: str) -> FlushError:
 def describe(error: BaseException) -> str:
     """Return an error for a log line: class, SQLSTATE and message."""
     state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{f' {state}' if state else ''}: {error}".strip()
+    return joined(f"{type(error).__name__}{f' {state}' if state else ''}", str(error).strip())
 
 
 @asynccontextmanager
@@ -145,8 +175,8 @@ async def transaction(connection: Connection, settings: str = "") -> AsyncIterat
     Raises:
         FlushError: COMMIT did not commit.
     """
-    await connection.execute(connection.begin + settings)
     try:
+        await connection.execute(connection.begin + settings)
         yield
     except asyncpg.PostgresError as error:
         if classify(error) is not ErrorClass.CONNECTION:
