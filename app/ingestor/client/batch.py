@@ -49,9 +49,9 @@ class PendingBatch:
         self._values.append(value)
         try:
             self._times.append(time_ns)
-        except (TypeError, OverflowError):
+        except (TypeError, OverflowError) as error:
             self._values.pop()
-            raise
+            raise type(error)(f"time_ns must be an int of 64 bits, nanoseconds since 1970: got {time_ns!r}") from None
         self._index.append(series.position if series.batch is self else self._place(series))
         if not self.points:
             self._trace = inject()

@@ -22,6 +22,7 @@ from ingestor.client.reporter import OnFailure, OnRejected, Reporter
 from ingestor.client.room import Room
 from ingestor.client.sender import RequestSender, Sender
 from ingestor.client.series import SeriesBook, SeriesHandle
+from ingestor.client.target import check_target
 from ingestor.points import Ack
 
 MIB = 1024 * 1024
@@ -60,7 +61,7 @@ class Client:
     not block. ``sender`` takes the place of connections to ``target``, ``clock`` that of the machine's clock.
 
     Raises:
-        ValueError: an option is out of range.
+        ValueError, TypeError: an option is out of range, or can't be meant.
     """
 
     def __init__(
@@ -85,11 +86,14 @@ class Client:
         _check(max_pending_bytes >= _LEAST_PENDING_BYTES, f"max_pending_bytes must be {_LEAST_PENDING_BYTES} or more")
         _check(0 < give_up_after_s <= LONGEST_RETRY_S, f"give_up_after_s must be above 0, at most {LONGEST_RETRY_S}")
         _check(min(linger_s, full_timeout_s, close_timeout_s) >= 0, "times must not be negative")
+        if not isinstance(ack, Ack | None):
+            raise TypeError(f"ack must be an Ack or None, got {ack!r}")
         clock = clock or Clock()
         self._close_timeout_s = close_timeout_s
         key_clock = KeyClock(clock)
         self._own_sender = None
         if sender is None:
+            check_target(target)
             sender = self._own_sender = Sender(
                 target, in_flight=in_flight, give_up_after_s=give_up_after_s, clock=clock, key_clock=key_clock
             )
@@ -109,6 +113,7 @@ class Client:
             batch_points=batch_points,
             linger_s=linger_s,
             full_timeout_s=full_timeout_s,
+            last_trouble=self._delivery.last_trouble,
             clock=clock,
         )
         self._book = SeriesBook(self._intake, _LONGEST_SERIES_BYTES)
@@ -222,7 +227,7 @@ class Client:
         start = self._accounts.raised_failures()
         self._intake.close_batch()
         if not await self._delivery.wait_until_answered(timeout_s):
-            raise FlushTimeoutError(timeout_s, self._accounts.pending_points)
+            raise FlushTimeoutError(timeout_s, self._accounts.pending_points, self._delivery.last_trouble())
         failures = self._accounts.raise_failures_since(start)
         if failures:
             raise PointsFailedError(failures)

@@ -62,6 +62,9 @@ class Connection:
     async def _connect_and_call(
         self, request: Request, metadata: Metadata, timeout_s: float, attempts: Attempts
     ) -> Answer | Status:
+        first = not attempts.last_trouble
+        if first:
+            attempts.last_trouble = f"there is no connection to {self._target} yet"
         stream: Any = self._streams[request.method](None, timeout=timeout_s, metadata=metadata)
         try:
             try:
@@ -69,6 +72,8 @@ class Connection:
             except grpc.aio.AioRpcError as error:
                 return _unsent(read_status(error), self._target)
             attempts.may_be_stored = True
+            if first:
+                attempts.last_trouble = ""
             return await _send_and_wait(stream, request.payload)
         finally:
             stream.cancel()  # where this task was cancelled; a call that has ended stays as it is

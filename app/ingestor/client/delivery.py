@@ -64,7 +64,7 @@ class Delivery:
             batch, attempts = next(iter(self._unanswered.items()))
             message = f"{reason} before there was an answer"
             if attempts.last_trouble:
-                message += f", after {attempts.last_trouble}"
+                message += f": {attempts.last_trouble}"
             self._fail(batch, "CLOSED", message, batch.encoded and attempts.may_be_stored)
 
     def last_trouble(self) -> str:

@@ -33,6 +33,7 @@ class BatchIntake:
         batch_points: int,
         linger_s: float,
         full_timeout_s: float,
+        last_trouble: Callable[[], str],
         clock: Clock,
     ) -> None:
         self._owner = owner
@@ -42,6 +43,7 @@ class BatchIntake:
         self._batch_points = batch_points
         self._linger_s = linger_s
         self._full_timeout_s = full_timeout_s
+        self._last_trouble = last_trouble
         self._unix_ns = clock.unix_ns
         self._batch = PendingBatch()
         self._timer: asyncio.TimerHandle | None = None
@@ -157,7 +159,7 @@ class BatchIntake:
         try:
             await self._room.wait_and_take(size_bytes, self._full_timeout_s)
         except TimeoutError:
-            raise ClientFullError(self._full_timeout_s, recorded_points) from None
+            raise ClientFullError(self._full_timeout_s, recorded_points, self._last_trouble()) from None
 
     async def _yield_turn(self) -> None:
         # A loop that records without waiting for anything else would keep the batches from being sent.

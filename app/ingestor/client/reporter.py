@@ -1,5 +1,6 @@
 """Tell of trouble: to the caller's functions each time, to the log every few seconds with counts."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ class Reporter:
     """Calls ``on_failure`` and ``on_rejected`` and writes the log."""
 
     def __init__(self, on_failure: OnFailure | None, on_rejected: OnRejected | None, clock: Clock) -> None:
+        for function in (on_failure, on_rejected):
+            if inspect.iscoroutinefunction(function) or not (function is None or callable(function)):
+                raise TypeError(f"on_failure and on_rejected must be plain functions, got {function!r}")
         self._on_failure = on_failure
         self._on_rejected = on_rejected
         self._retried = _Line(logging.WARNING, "requests are being retried", clock)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.client.attempts import KEY_AHEAD, Attempts, Status
+from ingestor.client.attempts import KEY_AHEAD, Attempts, Status, described
 from ingestor.client.clock import Clock
 from ingestor.client.connection import Answer, Connection
 from ingestor.client.encode import Request
@@ -162,6 +162,8 @@ def _acked(request: Request, answer: Answer) -> Outcome:
         accepted_points=answer.accepted_points,
         rejected_points=answer.rejected_points,
         duplicate=answer.duplicate,
-        first_rejection=f"{first.reason}: {first.message} ({first.field})" if first else "",
+        first_rejection=described(first.reason, first.message) + (f" ({first.field})" if first.field else "")
+        if first
+        else "",
         rejections=answer.rejections,
     )

@@ -146,6 +146,6 @@ def test_the_log_has_a_line_now_and_then_with_counts(caplog: pytest.LogCaptureFi
 
     run_virtually(run())
     lines = [record for record in caplog.records if record.levelno == logging.ERROR]
-    told = "points failed: {0}, the last: 2 points in 1 requests: INVALID_ARGUMENT (all points invalid)"
+    told = "points failed: {0}, the last: 2 points in 1 requests: INVALID_ARGUMENT (all points invalid), not stored"
     assert [record.message for record in lines] == [told.format(2), told.format(8)]
     assert [record.__dict__["count"] for record in lines] == [2, 8]
