@@ -8,6 +8,7 @@ from ingestor.schema.catalog import Catalog, Job
 from ingestor.schema.drop import Dropped, DropPreview
 from ingestor.schema.durations import format_duration
 from ingestor.schema.objects import BOOKKEEPING
+from ingestor.schema.plan_jobs import other_jobs
 from ingestor.schema.steps import Plan
 from ingestor.schema.versions import REQUIRED_VERSION
 
@@ -56,7 +57,7 @@ def summary_of(catalog: Catalog) -> dict[str, object]:
         "indexes_of_samples": [
             f"{index.name} ({index.method}: {', '.join(index.columns)})" for index in catalog.indexes
         ],
-        "ageing": [*_columnstore(catalog), *(_job(job) for job in catalog.jobs)],
+        "ageing": [*_columnstore(catalog), *(_job(job, others=other_jobs(catalog)) for job in catalog.jobs)],
         "objects": [
             f"{item.kind} {item.name}{'' if item.key in catalog.made else ' (not ours)'}"
             for item in catalog.objects
@@ -76,8 +77,11 @@ def _columnstore(catalog: Catalog) -> list[str]:
     return [f"samples by columns: {how}; {converted} of {len(chunks)} chunks{others}"]
 
 
-def _job(job: Job) -> str:
-    every = f"every {format_duration(job.schedule_s)}{'' if job.scheduled else ', paused'} (job {job.id})"
+def _job(job: Job, *, others: tuple[Job, ...]) -> str:
+    number = f"job {job.id}, not ours" if job in others else f"job {job.id}"
+    every = f"every {format_duration(job.schedule_s)}{'' if job.scheduled else ', paused'} ({number})"
+    if job.kind == "other":
+        return f"{job.title} of {job.relation} {every}"
     if job.kind == "refresh":
         window = [format_duration(seconds) if seconds else "any" for seconds in (job.start_s, job.end_s)]
         return f"refresh {job.relation} from {window[0]} to {window[1]} ago {every}"

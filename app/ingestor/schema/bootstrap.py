@@ -7,6 +7,7 @@ import asyncio
 
 import asyncpg
 
+from ingestor.errors import words_of
 from ingestor.schema.connect import Connection, connected, explain, place_of
 from ingestor.schema.faults import ExtensionMissingError
 from ingestor.schema.identifiers import check_schema_name, quote_identifier, quote_literal
@@ -128,7 +129,7 @@ async def _run(connection: Connection, statement: str, place: str) -> None:
                 raise
             await asyncio.sleep(0.05 * attempt)
         except (asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFileError) as error:
-            raise ExtensionMissingError(f"{place}: {error}; install TimescaleDB on the server") from error
+            raise ExtensionMissingError(f"{place}: {words_of(error)}; install TimescaleDB on the server") from error
         except asyncpg.PostgresError as error:
             raise explain(error, place) from error
         else:

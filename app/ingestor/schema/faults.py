@@ -69,6 +69,12 @@ class TlsFailedError(DatabaseRefusedError):
     default_reason = "tls_failed"
 
 
+class ReadOnlyError(SchemaError):
+    """The database takes no changes from this role."""
+
+    default_reason = "database_read_only"
+
+
 class RightsMissingError(SchemaError):
     """The connected role may not do what a step needs."""
 
@@ -85,6 +91,12 @@ class ExtensionMissingError(SchemaError):
     """TimescaleDB is not installed in this database and the owner cannot install it."""
 
     default_reason = "extension_missing"
+
+
+class ExtensionUnknownError(SchemaError):
+    """TimescaleDB's own tables or views have another form than we know."""
+
+    default_reason = "extension_unknown"
 
 
 class ConflictError(SchemaError):

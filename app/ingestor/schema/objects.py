@@ -50,6 +50,7 @@ WRITER_RIGHTS: dict[ObjectKey, tuple[str, ...]] = {
     ("table", "ledger_beat"): ("INSERT", "SELECT"),
     ("table", "ledger"): ("DELETE", "INSERT", "SELECT"),
     ("table", "migration"): ("SELECT",),
+    ("table", "retention"): ("SELECT",),
     ("function", "maintain"): ("EXECUTE",),
 }
 _READER: dict[ObjectKey, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from ingestor.schema.ownership import record_made
 from ingestor.schema.plan_columnstore import columnstore_steps
 from ingestor.schema.plan_grants import grant_steps
 from ingestor.schema.plan_index import index_steps
+from ingestor.schema.plan_jobs import direct_steps, other_job_steps
 from ingestor.schema.plan_retention import retention_steps
 from ingestor.schema.plan_rollups import offered_steps, rollup_steps
 from ingestor.schema.policies import FALLBACK_SCHEMA, functions_of
@@ -53,15 +54,21 @@ def make_plan(
 
 def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[Step, ...]:
     """Return the steps for ageing points: rollups before retention, so that they see what is to be dropped."""
-    drops = retention_steps(spec, catalog, "samples", spec.retention)
     if not catalog.extension.community:
-        return tuple(drops)
-    return (*columnstore_steps(spec, catalog), *rollup_steps(spec, catalog, roles), *drops)
+        return tuple(retention_steps(spec, catalog, "samples", spec.retention))
+    direct, catalog = direct_steps(spec, catalog)
+    return (
+        *direct,
+        *other_job_steps(catalog),
+        *columnstore_steps(spec, catalog),
+        *rollup_steps(spec, catalog, roles),
+        *retention_steps(spec, catalog, "samples", spec.retention),
+    )
 
 
 def _failing(catalog: Catalog) -> tuple[str, ...]:
     failed = [job for job in catalog.jobs if job.failure]
-    return tuple(f"the {job.kind} policy of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
+    return tuple(f"the {job.title} of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
 
 
 def _notes(catalog: Catalog, roles: Roles) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 import time
 
 from ingestor.errors import IngestorError
+from ingestor.schema.catalog import Job
 from ingestor.schema.connect import Connection, connected
 from ingestor.schema.identifiers import check_schema_name, quote_identifier
 from ingestor.schema.objects import WRITER_RIGHTS
-from ingestor.schema.preflight_server import Finding, judge_durability, judge_server
+from ingestor.schema.preflight_server import Finding, judge_durability, judge_policies, judge_server
 from ingestor.schema.versions import REQUIRED_VERSION, newest_version, read_sql
 
 __all__ = ["Finding", "inspect", "inspect_durability"]
@@ -29,6 +30,7 @@ async def inspect(url: str, schema: str) -> list[Finding]:
             findings.append(Finding("ok", "connection", "the database answers and takes the password"))
             findings += await _server(connection)
             findings += await _schema(connection, schema)
+            findings += await _policies(connection, schema)
     except IngestorError as error:
         findings.append(Finding("problem", "connection", str(error)))
     return findings
@@ -52,6 +54,13 @@ async def _server(connection: Connection) -> list[Finding]:
     if row is None:
         raise RuntimeError("a query without FROM returned no row")
     return list(judge_server(dict(row), row["clock_s"] - (asked_s + answered_s) / 2))
+
+
+async def _policies(connection: Connection, schema: str) -> list[Finding]:
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
+        return []
+    rows = await connection.fetch(read_sql("catalog", "policies.sql"), schema)
+    return list(judge_policies([Job(**row) for row in rows]))
 
 
 async def _schema(connection: Connection, schema: str) -> list[Finding]:

@@ -14,6 +14,7 @@ StepKind = Literal[
     "hypertable",
     "chunk_interval",
     "index",
+    "job",
     "columnstore",
     "rollup",
     "refresh",

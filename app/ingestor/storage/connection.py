@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.tls import explain_files, explain_handshake
 from ingestor.storage.contract import ErrorClass, FlushError
@@ -66,7 +67,7 @@ def _explain_connecting(error: Exception, url: str) -> FlushError:
 def describe(error: BaseException) -> str:
     """Return an error for a log line: class, SQLSTATE and message."""
     state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{f' {state}' if state else ''}: {error}".strip()
+    return joined(f"{type(error).__name__}{f' {state}' if state else ''}", str(error).strip())
 
 
 @asynccontextmanager
