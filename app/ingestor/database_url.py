@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote_plus, urlsplit
 
 _EXAMPLE = "postgresql://user:password@host:5432/database"
-INVALID_URL = f"the database URL is not valid; write {_EXAMPLE}, percent-encoded, an IPv6 address in brackets"
+INVALID = f"the database URL is not valid; write {_EXAMPLE}, percent-encoded, an IPv6 address in brackets"
 
 _SCHEMES = frozenset({"postgresql", "postgres"})
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -75,9 +75,9 @@ def clean_database_url(url: str, environment: Mapping[str, str] = os.environ) ->
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True)) if parts.query else {}
     except ValueError:
-        raise DatabaseUrlError(INVALID_URL) from None
+        raise DatabaseUrlError(INVALID) from None
     if parts.scheme not in _SCHEMES or _is_cut_oddly(parts):
-        raise DatabaseUrlError(INVALID_URL)
+        raise DatabaseUrlError(INVALID)
     _check_hosts(parts, query, environment)
     _check_parameters(query)
     before, _, after = url.partition("?")
@@ -103,7 +103,7 @@ def _is_cut_oddly(parts: SplitResult) -> bool:
 def _check_hosts(parts: SplitResult, query: Mapping[str, str], environment: Mapping[str, str]) -> None:
     hosts = parts.netloc.rpartition("@")[2] or query.get("host", "")
     if any(not host.startswith("/") and not _HOST.fullmatch(host) for host in hosts.split(",") if hosts):
-        raise DatabaseUrlError(INVALID_URL)
+        raise DatabaseUrlError(INVALID)
     if not hosts and not (query.get("service") or environment.get("PGHOST") or environment.get("PGSERVICE")):
         raise DatabaseUrlError(f"the database URL names no host; write {_EXAMPLE}, or ?host=/directory for a socket")
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from ingestor.database_url import INVALID_URL, DatabaseUrlError, clean_database_url, hosts_of
+from ingestor.database_url import INVALID, DatabaseUrlError, clean_database_url, hosts_of
 from ingestor.errors import IngestorError
 from ingestor.schema.faults import (
     AuthenticationFailedError,
@@ -158,7 +158,7 @@ async def _open(url: str, settings: dict[str, str]) -> Connection:
             raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
         if isinstance(error, ValueError):  # an error of verification is one too
             # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-            raise DatabaseRefusedError(INVALID_URL) from None
+            raise DatabaseRefusedError(INVALID) from None
         raise explain(error, place_of(url)) from error
 
 
