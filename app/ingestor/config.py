@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     label_value_bytes: int = Field(2_048, ge=1, le=65_536, description="Longest label value.")
     labels_per_point: int = Field(64, ge=0, le=1024, description="Most labels of one point.")
     labels_bytes: int = Field(16_384, ge=0, description="Most bytes of names and values of one point's labels.")
-    time_behind_s: float = Field(31 * 86_400.0, gt=0, description="Oldest accepted time, before now.")
+    time_behind_s: float = Field(
+        31 * 86_400.0, gt=0, description="Oldest accepted time, before now; retention may allow less."
+    )
     time_ahead_s: float = Field(600.0, ge=0, description="Latest accepted time, after now.")
     new_series_per_s: float = Field(10_000.0, ge=1, description="New series per second, as rows inserted by this pod.")
 

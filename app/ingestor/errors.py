@@ -91,3 +91,10 @@ class KeyExpiredError(PermanentError):
 
     def __init__(self) -> None:
         super().__init__("idempotency key is older than the deduplication window", reason="idempotency_key_expired")
+
+
+class CardinalityError(PermanentError):
+    """A call that takes one message was sent more."""
+
+    def __init__(self) -> None:
+        super().__init__("the call takes one message and was sent more", reason="messages_too_many")

@@ -29,7 +29,6 @@ async def _storm(plan: Plan, prepared_cluster: Path, logs: Path, sabotage: str =
     return await run_storm(plan, cache, logs, print, prepared=prepared_cluster, sabotage=sabotage)
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(short_plan(SEED), prepared_cluster, tmp_path)
@@ -41,7 +40,6 @@ async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, t
     assert all(report.findings.struck[kind] >= count for kind, count in SHORT_COUNTS.items())
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ledger")
@@ -49,7 +47,6 @@ async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: P
     assert not report.passed
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_storm_finds_losses_where_acks_come_before_commit(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ack")

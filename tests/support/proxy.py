@@ -2,14 +2,13 @@
 
 import asyncio
 
+from support.commits import FlushCommits
+from support.eventually import HANG_S
 from support.relay import Relay, Stream
-
-_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-_COMMIT_DONE = b"C\x00\x00\x00\x0bCOMMIT\x00"
 
 
 class CommitProxy(Relay):
-    """Passes bytes both ways; one COMMIT can be broken, before or after the database has it."""
+    """Passes bytes both ways; one COMMIT of a flush can be broken, before or after the database has it."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -20,7 +19,7 @@ class CommitProxy(Relay):
         self.broken = 0
 
     def break_next_commit(self, *, let_through: bool) -> None:
-        """Cut the next connection that sends COMMIT, after the database has done it or before it gets it."""
+        """Cut the next connection that sends a flush's COMMIT, after the database has done it or before it gets it."""
         self._break = let_through
 
     def hold_commit_replies(self) -> None:
@@ -29,7 +28,7 @@ class CommitProxy(Relay):
 
     async def commit_done(self) -> None:
         """Wait until the database has answered a COMMIT."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             await self._done.wait()
 
     def release(self) -> None:
@@ -39,24 +38,29 @@ class CommitProxy(Relay):
 
     async def connect(self, caller: Stream, database: Stream) -> None:
         """Pass bytes both ways until either side ends or a COMMIT is broken."""
+        commits = FlushCommits()
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._to_database(caller.reader, database.writer))
-                both.create_task(self._to_client(database.reader, caller.writer))
+                both.create_task(self._to_database(caller.reader, database.writer, commits))
+                both.create_task(self._to_client(database.reader, caller.writer, commits))
         except* (ConnectionError, EOFError):
             pass
 
-    async def _to_database(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _to_database(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commits: FlushCommits
+    ) -> None:
         while data := await reader.read(1 << 16):
-            if self._break is False and data == _COMMIT:
+            if commits.sends(data) and self._break is False:
                 self._cut()
             writer.write(data)
             await writer.drain()
         raise EOFError
 
-    async def _to_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _to_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, commits: FlushCommits
+    ) -> None:
         while data := await reader.read(1 << 16):
-            if _COMMIT_DONE in data:
+            if commits.answers(data):
                 self._done.set()
                 if self._break is True:
                     self._cut()

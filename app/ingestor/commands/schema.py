@@ -51,12 +51,12 @@ def plan(
     reader_role: ReaderRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what apply would do, and change nothing; exit 1 where it could not."""
+    """Say what apply would do, and change nothing; exit 1 if it could not, or if a policy failed when it ran last."""
     spec = read_spec(file, schema, index, chunk_interval)
     roles = role_names(schema, owner_role, writer_role, reader_role)
     result = _run(plan_schema(database_url, spec, roles=roles))
     _show(result, as_json=as_json, done=False)
-    if result.problems:
+    if result.problems or result.failing:
         raise typer.Exit(1)
 
 

@@ -16,7 +16,7 @@ from ingestor.local.processes import CommandError, CommandRunner, Runner
 from ingestor.local.ready import wait_until_ready
 from ingestor.local.tether import Tether
 
-IMAGE = "timescale/timescaledb:2.22.1-pg17"
+IMAGE = "timescale/timescaledb:2.29.2-pg17"
 MAJOR = 17
 PROGRAMS = ("docker", "podman")
 DATA = "/var/lib/postgresql/data"

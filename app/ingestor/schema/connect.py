@@ -17,6 +17,7 @@ from ingestor.schema.faults import (
     DatabaseMissingError,
     DatabaseRefusedError,
     DatabaseUnavailableError,
+    DirectConnectionNeededError,
     LockBusyError,
     ReadOnlyError,
     RightsMissingError,
@@ -24,6 +25,7 @@ from ingestor.schema.faults import (
     StepTimeoutError,
     TlsFailedError,
 )
+from ingestor.schema.pooler import is_pooled
 from ingestor.schema.tls import explain_files, explain_handshake
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -77,17 +79,18 @@ CONNECTION_FAILURES = (
 
 @asynccontextmanager
 async def connected(url: str, application: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
-    """Open a connection and close it in the end, whatever happens in between.
+    """Open a direct connection and close it in the end, whatever happens in between.
 
     ``settings`` are server settings beside ``_SESSION``. The search path is pinned, so that nothing another user put
     into a schema of his own is ever called with our rights.
 
     Raises:
+        DirectConnectionNeededError: a connection pooler is in between.
         DatabaseUnavailableError: the database cannot be reached, is starting, or went away meanwhile.
         DatabaseRefusedError: the URL, the password, the database's name or a certificate is wrong; see its subclasses.
         IngestorError: what ``explain`` makes of any other error of the database inside the block.
     """
-    connection = await _open(url, {**_SESSION, "application_name": application, **(settings or {})})
+    connection = await _open_directly(url, application, {**_SESSION, **(settings or {})})
     try:
         await connection.execute(_NO_TRANSACTION_TIMEOUT)
         yield connection
@@ -95,6 +98,16 @@ async def connected(url: str, application: str, settings: dict[str, str] | None 
         raise explain(error, place_of(url)) from error
     finally:
         await _close(connection)
+
+
+async def try_login(url: str, application: str) -> None:
+    """Log in, directly or through a pooler.
+
+    Raises:
+        SchemaTransientError: the database cannot be reached.
+        DatabaseRefusedError: see ``connected``.
+    """
+    await _close(await _open(url, {"application_name": application}))
 
 
 def writer_application(schema: str) -> str:
@@ -130,15 +143,59 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return ReadOnlyError(f"{place} {text}; connect to the primary, or turn it off there")
     if trouble := explain_handshake(error):
         return TlsFailedError(f"{place}: {trouble}")
+    return _explain_unavailable(error, place, state, text)
+
+
+def _explain_unavailable(error: BaseException, place: str, state: str, text: str) -> IngestorError:
+    if state == "53300":
+        text = f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
+        return DatabaseUnavailableError(text)
+    if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
+        advice = "check user, password and database, and the pooler's settings if there is one"
+        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; {advice}")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
         return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+
+
+def explain_connecting(error: BaseException, url: str) -> IngestorError:
+    """Return our error for what connecting to ``url`` raised."""
+    if says_no_user(error):
+        return AuthenticationFailedError(f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER")
+    if trouble := explain_handshake(error) or explain_files(error, url):
+        return TlsFailedError(f"{place_of(url)}: {trouble}")
+    if isinstance(error, ValueError | AttributeError):
+        # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
+        return DatabaseRefusedError(INVALID)
+    return explain(error, place_of(url))
 
 
 def says_no_user(error: BaseException) -> bool:
     """Tell whether connecting failed for want of a user: none is given, and the machine has no name for ours."""
     # getpass's errors, before and since Python 3.13.
     return isinstance(error, KeyError) or (isinstance(error, OSError) and "No username set" in str(error))
+
+
+async def _open_directly(url: str, application: str, settings: dict[str, str]) -> Connection:
+    name = {"application_name": application}
+    refusal: IngestorError | None = None
+    try:
+        connection = await _open(url, name | settings)
+    except IngestorError as error:
+        if not isinstance(error.__cause__, asyncpg.ProtocolViolationError):
+            raise
+        # In this class PgBouncer refuses settings that it does not know.
+        connection, refusal = await _open(url, name), error
+    try:
+        if await is_pooled(connection):
+            text = f"{place_of(url)} is a connection pooler; name the database server itself"
+            refusal = DirectConnectionNeededError(f"{text}: this needs a direct connection")
+    except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
+        refusal = explain(error, place_of(url))
+    if refusal is not None:
+        await _close(connection)
+        raise refusal
+    return connection
 
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:
@@ -151,15 +208,8 @@ async def _open(url: str, settings: dict[str, str]) -> Connection:
             clean, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
         )
     except (asyncpg.PostgresError, ValueError, KeyError, *CONNECTION_FAILURES) as error:
-        if says_no_user(error):
-            text = f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER"
-            raise AuthenticationFailedError(text) from error
-        if trouble := explain_handshake(error) or explain_files(error, url):
-            raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
-        if isinstance(error, ValueError):  # an error of verification is one too
-            # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-            raise DatabaseRefusedError(INVALID) from None
-        raise explain(error, place_of(url)) from error
+        explained = explain_connecting(error, url)
+        raise explained from (None if isinstance(error, ValueError) else error)
 
 
 async def _close(connection: Connection) -> None:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import asyncpg
 
 from ingestor.schema.catalog import Catalog, ObjectKey
-from ingestor.schema.connect import Connection, connected, place_of, writer_application
+from ingestor.schema.connect import Connection, connected, place_of
 from ingestor.schema.exclusive import APPLICATION, Limits, become_owner, repeat_while_locked, take_mutex
-from ingestor.schema.faults import ConflictError, DependedOnError, SchemaError, SchemaInUseError
+from ingestor.schema.faults import ConflictError, DependedOnError, SchemaError
 from ingestor.schema.identifiers import quote_function, quote_identifier, quote_relation
 from ingestor.schema.objects import BOOKKEEPING
 from ingestor.schema.read_catalog import read_catalog, read_sizes
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
+from ingestor.schema.writers import refuse_writers
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ async def drop_schema(
     Raises:
         DependedOnError: something that is not ours rests on ours; everything is as it was.
         ConflictError: what carries our mark belongs to another role.
-        SchemaInUseError: servers are connected that write to it.
+        SchemaInUseError: servers write to it.
         LockBusyError: another change, or a long transaction, was in the way for too long.
         SchemaTransientError: the database cannot be reached, or a statement took too long.
         SchemaError: the database refuses this user, or a statement; everything is as it was.
@@ -107,25 +108,13 @@ async def drop_schema(
         objects = _find_ours(catalog, spec.name, known_roles)
         if not objects:
             return Dropped()
-        await _check_unused(connection, spec.name)
+        await refuse_writers(connection, spec.name, known_limits.watch_s)
         work = _Drop(connection, spec.name, objects, ("schema", spec.name) in catalog.made, known_limits)
         task = f"{place_of(owner_url)}: could not drop schema {spec.name}"
         await repeat_while_locked(lambda: work.run(task), known_limits, task=task, on_wait=_log_wait)
     dropped = Dropped(objects, work.schema_dropped, work.kept)
     logger.info("schema dropped", extra={"schema": spec.name, "objects": len(objects), "kept": len(work.kept)})
     return dropped
-
-
-async def _check_unused(connection: Connection, schema: str) -> None:
-    """Refuse while anybody's server is connected: only the database knows of all of them."""
-    statement = (
-        "SELECT count(*), coalesce(string_agg(DISTINCT client_addr::text, ', '), 'this machine') FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name = $1"
-    )
-    count, places = await connection.fetchrow(statement, writer_application(schema)) or (0, "")
-    if count:
-        text = f"{count} connections of servers that write to schema {schema} are open, from {places}"
-        raise SchemaInUseError(f"{text}; stop those servers first")
 
 
 class _Drop:

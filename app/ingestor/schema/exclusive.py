@@ -4,13 +4,13 @@ A DDL statement that waits for a lock stalls every COPY behind it, so each attem
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
 import asyncpg
 
+from ingestor.schema.advisory import advisory_key
 from ingestor.schema.connect import Connection, explain
 from ingestor.schema.faults import LockBusyError
 from ingestor.schema.identifiers import quote_identifier
@@ -27,7 +27,8 @@ class Limits:
     ``mutex_s``: for another change to end; ``lock_ms``: of one attempt, for the locks of a table, which is how long
     writers may stall; ``long_lock_ms``: the same in approved steps, which lock one chunk at a time, and in a drop;
     ``attempts`` and ``pause_s``: tries of a step and the first pause between them, which doubles up to
-    ``pause_cap_s``; ``statement_s`` and ``long_statement_s``: of one statement in safe and in approved steps.
+    ``pause_cap_s``; ``watch_s``: for a sign of a server behind a pooler before a drop, longer than the 5 s for which an
+    idle one gives none; ``statement_s`` and ``long_statement_s``: of one statement in safe and in approved steps.
 
     Source: lock_ms measured: COPY stalls for the whole lock_timeout of a waiting CREATE INDEX or ADD COLUMN.
     """
@@ -38,6 +39,7 @@ class Limits:
     attempts: int = 12
     pause_s: float = 0.1
     pause_cap_s: float = 3.0
+    watch_s: float = 12.0
     statement_s: float = 25.0
     long_statement_s: float = 6 * 3_600.0
 
@@ -55,8 +57,7 @@ async def take_mutex(connection: Connection, schema: str, limits: Limits) -> Non
     Raises:
         LockBusyError: somebody else had it for too long.
     """
-    digest = hashlib.blake2b(f"analytics-ingestor/schema/{schema}".encode(), digest_size=8).digest()
-    key = int.from_bytes(digest, "big", signed=True)
+    key = advisory_key("schema", schema)
     deadline = monotonic() + limits.mutex_s
     while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", key):
         if monotonic() >= deadline:

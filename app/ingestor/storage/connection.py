@@ -1,18 +1,23 @@
 """Database connections in which nothing waits for ever.
 
-Every limit here was added because something hung without it. Connections are dedicated, never pooled: a pool's
-reset costs a round trip and forgets settings.
+Every limit here was added because something hung without it. A session is not relied on: behind a pooler each
+transaction may run in another one. So every transaction sets its limits, and every statement names its schema.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
+from ingestor.database_url import DatabaseUrlError, clean_database_url
 from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
+from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.pooler import is_pooled, tracks_statements
 from ingestor.schema.tls import explain_files, explain_handshake
+from ingestor.schema.writers import show_writer
 from ingestor.storage.contract import ErrorClass, FlushError
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
@@ -22,36 +27,109 @@ FLUSH_TIMEOUT_S = 60.0
 """Longest flush; must stay below the 5 minutes between a key's expiry and its deletion, see ``ledger``."""
 CLOSE_TIMEOUT_S = 1.0
 
-_SERVER_SETTINGS = {
+_LIMITS = {
     "statement_timeout": "30s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "15s",
+    "client_connection_check_interval": "5s",
+    "jit": "off",
+}
+"""Of each transaction."""
+_KEEPALIVES = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "20000",
-    "client_connection_check_interval": "5s",
-    "jit": "off",
 }
+"""Of a session that is ours: the database gives the connections of a machine that is gone free."""
+_APPLICATION = "analytics-ingestor"
 
-Connection = asyncpg.Connection
+
+class Connection(asyncpg.Connection):
+    """A connection whose statements write our schema as ``{schema}``."""
+
+    schema = ""
+    pooled = False
+    keeps_statements = True
+    begin = "BEGIN"
+    """What begins a transaction, see ``settle``."""
+
+    async def settle(self, schema: str) -> None:
+        """Find out whether a pooler is in between, and have every transaction set what it needs.
+
+        In the message that begins it, so that it costs no round trip: the isolation level that the ledger relies on,
+        the limits, and the names that triggers of others find. In a session of our own the rest is set once; behind a
+        pooler a drop sees us by a lock instead.
+        """
+        self.schema = schema
+        self.pooled = await is_pooled(self)
+        self.keeps_statements = not self.pooled or await tracks_statements(self)
+        if not self.pooled:
+            own = _KEEPALIVES | {"application_name": writer_application(schema)}
+            await self.execute("; ".join(f"SET {name} = '{value}'" for name, value in own.items()))
+        limits = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
+        names = f"SET LOCAL search_path = {quote_identifier(schema)}"
+        presence = f"; {show_writer(schema)}" if self.pooled else ""
+        self.begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {names}{limits}{presence}"
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Run ``query`` and return its command tag."""
+        return str(await super().execute(self._named(query), *args, timeout=timeout))
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:  # type: ignore[override]
+        """Return the rows of ``query``."""
+        return list(await super().fetch(self._named(query), *args))
+
+    async def fetchval(self, query: str, *args: Any) -> Any:  # type: ignore[override]
+        """Return the first value of the first row of ``query``, None where there is no row."""
+        return await super().fetchval(self._named(query), *args)
+
+    async def copy_in(self, table: str, source: Any, columns: Sequence[str]) -> None:
+        """COPY rows in the binary format into a table of our schema."""
+        await self.copy_to_table(table, schema_name=self.schema, source=source, columns=columns, format="binary")
+
+    def _named(self, query: str) -> str:
+        return query.replace("{schema}", quote_identifier(self.schema))
 
 
 async def open_connection(url: str, schema: str) -> Connection:
-    """Connect with every time limit set and ``schema`` alone on the search path.
+    """Connect directly or through a pooler; transactions begin with ``Connection.begin``.
+
+    Where a pooler does not track prepared statements none is kept: each statement takes one more round trip.
 
     Raises:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            server_settings=_SERVER_SETTINGS | {"search_path": schema, "application_name": writer_application(schema)},
-        )
+        url = clean_database_url(url)
+    except DatabaseUrlError as error:
+        raise FlushError(f"can't connect: {error}", ErrorClass.SCHEMA) from None
+    try:
+        async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
+            connection = await _open(url, schema)
+            if connection.keeps_statements:
+                return connection
+            await close_connection(connection)
+            return await _open(url, schema, statement_cache_size=0)
     except (asyncpg.PostgresError, ValueError, AttributeError, KeyError, *CONNECTION_ERRORS) as error:
         raise _explain_connecting(error, url) from error
+
+
+async def _open(url: str, schema: str, **options: Any) -> Connection:
+    connection: Connection = await asyncpg.connect(
+        url,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        server_settings={"application_name": _APPLICATION},
+        connection_class=Connection,
+        **options,
+    )
+    try:
+        await connection.settle(schema)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def _explain_connecting(error: Exception, url: str) -> FlushError:
@@ -88,6 +166,28 @@ async def terminated_on_failure(connection: Connection, timeout_s: float) -> Asy
     except BaseException:
         connection.terminate()
         raise
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """Run the body in a transaction of its own, with every limit.
+
+    COMMIT ends it, or ROLLBACK where the database refused something; anything else leaves the end to
+    ``terminated_on_failure``.
+
+    Raises:
+        FlushError: COMMIT did not commit.
+    """
+    try:
+        await connection.execute(connection.begin)
+        yield
+    except asyncpg.PostgresError as error:
+        if classify(error) is not ErrorClass.CONNECTION:
+            await connection.execute("ROLLBACK")
+        raise
+    status = await connection.execute("COMMIT")
+    if status != "COMMIT":
+        raise FlushError(f"COMMIT was answered by {status}", ErrorClass.UNKNOWN)
 
 
 async def close_connection(connection: Connection) -> None:

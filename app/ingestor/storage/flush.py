@@ -120,7 +120,7 @@ class Flush:
                 self._collided[index] = marked
 
     async def _transaction(self) -> None:
-        await self._connection.execute("BEGIN; SAVEPOINT start")
+        await self._connection.execute(f"{self._connection.begin}; SAVEPOINT start")
         before = list(self._outcomes)
         try:
             stored = await self._claim_and_copy(copy_all)

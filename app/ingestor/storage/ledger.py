@@ -19,17 +19,20 @@ from ingestor.storage.connection import Connection
 EXPIRY_MARGIN_MIN = 5
 _DELETED_AT_ONCE = 5_000
 
-_FLOOR = "SELECT at FROM ledger_beat ORDER BY at DESC OFFSET $1 LIMIT 1"
+_FLOOR = "SELECT at FROM {schema}.ledger_beat ORDER BY at DESC OFFSET $1 LIMIT 1"
 _CLAIM = """
-INSERT INTO ledger (key, digest, accepted, rejected)
+INSERT INTO {schema}.ledger (key, digest, accepted, rejected)
 SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[]) ORDER BY 1
 ON CONFLICT (key) DO NOTHING RETURNING key
 """
-_ENTRIES = "SELECT key, digest, accepted, rejected FROM ledger WHERE key = ANY($1::uuid[])"
-_DELETE = "DELETE FROM ledger WHERE key = ANY($1::uuid[])"
-_BEAT = "INSERT INTO ledger_beat (at) VALUES (date_trunc('minute', now())) ON CONFLICT (at) DO NOTHING"
+_ENTRIES = "SELECT key, digest, accepted, rejected FROM {schema}.ledger WHERE key = ANY($1::uuid[])"
+_DELETE = "DELETE FROM {schema}.ledger WHERE key = ANY($1::uuid[])"
+_BEAT = "INSERT INTO {schema}.ledger_beat (at) VALUES (date_trunc('minute', now())) ON CONFLICT (at) DO NOTHING"
 # By key order: after a bulk load the planner chose a sequential scan for a plain range.
-_EXPIRE = "DELETE FROM ledger WHERE key IN (SELECT key FROM ledger WHERE key < $1 ORDER BY key LIMIT $2)"
+_EXPIRE = """
+DELETE FROM {schema}.ledger
+WHERE key IN (SELECT key FROM {schema}.ledger WHERE key < $1 ORDER BY key LIMIT $2)
+"""
 _ONE_KEY_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '20ms'"
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 

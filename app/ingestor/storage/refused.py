@@ -46,7 +46,7 @@ async def copy_rows(connection: Connection, rows: Rows, first: int, end: int) ->
     """COPY rows ``first`` to ``end`` (excluded) into ``samples``."""
     # asyncpg takes ``bytes`` for a file's name; a memoryview it sends as it is, which its stubs do not know.
     source = cast("BinaryIO", rows.encode(first, end))
-    await connection.copy_to_table("samples", source=source, columns=COLUMNS, format="binary")
+    await connection.copy_in("samples", source, COLUMNS)
 
 
 async def copy_all(connection: Connection, rows: Rows) -> SetAside:

@@ -10,7 +10,7 @@ ROWS_PER_S = 100
 """Rows kept per pod and reason in one second: a client gone wrong must not fill the disk."""
 
 _INSERT = """
-INSERT INTO rejects (pod, reason, field, message, point)
+INSERT INTO {schema}.rejects (pod, reason, field, message, point)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
 """
 

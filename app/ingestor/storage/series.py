@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingestor.points import SeriesTable, SlotColumn
-from ingestor.storage.connection import Connection
+from ingestor.storage.connection import Connection, transaction
 
-_KNOWN = "SELECT id, digest FROM series WHERE id = ANY($1::bigint[])"
+_KNOWN = "SELECT id, digest FROM {schema}.series WHERE id = ANY($1::bigint[])"
 _INSERT = """
-INSERT INTO series (id, digest, service_name, metric_name, labels)
+INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels)
 SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::jsonb[]) ORDER BY 1
 ON CONFLICT (id) DO NOTHING
 """
@@ -60,24 +60,25 @@ async def register_series(
 ) -> Unregistered:
     """Insert the series of ``slots`` (distinct) that the database lacks, and remember those it has.
 
-    One sorted INSERT in a transaction of its own, then a second statement that compares digests: a single statement
-    would not see a twin that commits meanwhile. A collision of ids is never merged.
+    One sorted INSERT, then a second statement that compares digests: a single statement would not see a twin that
+    commits meanwhile. A collision of ids is never merged.
     """
-    known = await _digests(connection, table, slots)
-    ids = table.ids(slots)
-    new = slots[[series_id not in known for series_id in ids.tolist()]]
-    allowed, over_limit = np.split(new, [limit.take(len(new))])
-    if len(allowed):
-        series = [table.series[slot] for slot in allowed]
-        await connection.execute(
-            _INSERT,
-            table.ids(allowed).tolist(),
-            [table.digests[slot] for slot in allowed],
-            [one.service_name for one in series],
-            [one.metric_name for one in series],
-            [one.labels_json() for one in series],
-        )
-        known |= await _digests(connection, table, allowed)
+    async with transaction(connection):
+        known = await _digests(connection, table, slots)
+        ids = table.ids(slots)
+        new = slots[[series_id not in known for series_id in ids.tolist()]]
+        allowed, over_limit = np.split(new, [limit.take(len(new))])
+        if len(allowed):
+            series = [table.series[slot] for slot in allowed]
+            await connection.execute(
+                _INSERT,
+                table.ids(allowed).tolist(),
+                [table.digests[slot] for slot in allowed],
+                [one.service_name for one in series],
+                [one.metric_name for one in series],
+                [one.labels_json() for one in series],
+            )
+            known |= await _digests(connection, table, allowed)
     refused = set(over_limit.tolist())
     collided = [
         slot for slot in slots.tolist() if slot not in refused and known.get(_id(table, slot)) != table.digests[slot]

@@ -15,17 +15,20 @@ from ingestor.storage.connection import (
     describe,
     open_connection,
     terminated_on_failure,
+    transaction,
 )
 from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
 from ingestor.storage.ledger import Floor, beat, expire_keys
+from ingestor.storage.retention import read_retention
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
-_VERSION = "SELECT coalesce(max(version), 0) FROM migration"
-_CHUNK = """
+_VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
+CHUNK = """
 SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
 """
+"""Microseconds that a chunk of ``samples`` covers; no row where it is no hypertable. $1 is the schema."""
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 CHECK_TIMEOUT_S = 5.0
 _EXPIRY_S = 10.0
@@ -44,13 +47,14 @@ class PostgresWriter:
         self._floor = Floor(settings.deduplication_window_min)
         self._database_ahead_s = time.time() - time.monotonic()
         self.chunk_us = 86_400_000_000
+        self.retention_us: int | None = None
 
     async def connect(self) -> None:
         """Connect anew and check that the schema is one this version can write to."""
         await self.close()
         connection = await open_connection(self._url, self._schema)
         try:
-            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S):
+            async with terminated_on_failure(connection, COMMAND_TIMEOUT_S), transaction(connection):
                 await self._check(connection)
         except FlushError:
             connection.terminate()
@@ -82,24 +86,30 @@ class PostgresWriter:
         """See that the database answers; see ``contract.Writer.check``."""
         connection = self._connected()
         try:
-            async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
-                await connection.execute("SELECT 1")
+            async with terminated_on_failure(connection, CHECK_TIMEOUT_S), transaction(connection):
+                pass
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             error_class = classify(error)
             problem = "the database does not answer" if error_class is ErrorClass.CONNECTION else "idle check"
             raise FlushError(f"{problem}: {describe(error)}", error_class) from error
 
     async def housekeep(self) -> None:
-        """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""
+        """Beat, forget keys past the window, let the database's own upkeep run, and see how long it keeps points."""
         connection = self._connected()
         try:
             async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
-                await beat(connection)
+                async with transaction(connection):
+                    await beat(connection)
                 give_up_at = time.monotonic() + _EXPIRY_S
                 while time.monotonic() < give_up_at:
-                    if not await expire_keys(connection, self._settings.deduplication_window_min):
+                    async with transaction(connection):
+                        deleted = await expire_keys(connection, self._settings.deduplication_window_min)
+                    if not deleted:
                         break
-                await connection.execute("SELECT maintain()")
+                async with transaction(connection):
+                    await connection.execute("SELECT {schema}.maintain()")
+                async with transaction(connection):
+                    self.retention_us = await read_retention(connection, self._schema)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
 
@@ -115,10 +125,11 @@ class PostgresWriter:
             message = f"schema is at version {version}, {REQUIRED_VERSION} is needed: run `ingestor schema apply`"
             raise FlushError(message, ErrorClass.SCHEMA)
         self._database_ahead_s = await connection.fetchval(_CLOCK) - time.monotonic()
-        chunk_us = await connection.fetchval(_CHUNK, self._schema)
+        chunk_us = await connection.fetchval(CHUNK, self._schema)
         if not chunk_us:
             raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
         self.chunk_us = chunk_us
+        self.retention_us = await read_retention(connection, self._schema)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

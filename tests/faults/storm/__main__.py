@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ def main(
     long: Annotated[bool, typer.Option("--long", help="An hour.")] = False,
     short: Annotated[bool, typer.Option("--short", help="What `make test` runs.")] = False,
     sabotage: Annotated[str, typer.Option(help="Break the servers: ledger (off) or ack (before COMMIT).")] = "",
+    pooler: Annotated[str, typer.Option(help="Let servers go through PgBouncer: session or transaction.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as well.")] = None,
 ) -> None:
     """Prove that every acked point is stored exactly once, whatever fails."""
@@ -38,6 +40,10 @@ def main(
         raise typer.BadParameter(f"one of {', '.join(WRITERS)}", param_hint="--sabotage")
     seed = int.from_bytes(os.urandom(3), "big") if seed is None else seed
     plan = short_plan(seed) if short else default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
+
+    if pooler not in ("", "session", "transaction"):
+        raise typer.BadParameter("session or transaction", param_hint="--pooler")
+    plan = replace(plan, pooler=pooler)
 
     async def run() -> Report:
         task = asyncio.current_task()

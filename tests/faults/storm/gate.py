@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
 
+from support.commits import FlushCommits
 from support.relay import Relay, Stream
 
-_COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-_COMMIT_DONE = b"C\x00\x00\x00\x0bCOMMIT\x00"
 _BACKEND_KEY = b"K\x00\x00\x00\x0c"
 _READ_BYTES = 1 << 16
 
@@ -75,15 +74,17 @@ class _Passage:
         self._gate = gate
         self._database = database
         self._server = server
+        self._commits = FlushCommits()
         self._pid = 0
 
     async def to_database(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(_READ_BYTES):
             await self._gate.pass_bytes.wait()
-            if data == _COMMIT and (ambush := self._sprung(Moment.BEFORE_COMMIT)):
+            commits = self._commits.sends(data)
+            if commits and (ambush := self._sprung(Moment.BEFORE_COMMIT)):
                 await self._strike(ambush)
             self._database.write(data)
-            if data == _COMMIT and (ambush := self._sprung(Moment.DURING_COMMIT)):
+            if commits and (ambush := self._sprung(Moment.DURING_COMMIT)):
                 await self._strike(ambush)
             await self._database.drain()
         raise EOFError
@@ -93,7 +94,7 @@ class _Passage:
             await self._gate.pass_bytes.wait()
             if not self._pid and (at := data.find(_BACKEND_KEY)) >= 0:
                 (self._pid,) = struct.unpack_from(">i", data, at + len(_BACKEND_KEY))
-            if _COMMIT_DONE in data and (ambush := self._sprung(Moment.AFTER_COMMIT)):
+            if self._commits.answers(data) and (ambush := self._sprung(Moment.AFTER_COMMIT)):
                 await self._strike(ambush)
             self._server.write(data)
             await self._server.drain()

@@ -28,6 +28,8 @@ class Kind(StrEnum):
 NEEDS_NETWORK = frozenset({Kind.NETWORK_CUT})
 NEEDS_DISKS = frozenset({Kind.DATA_DISK_FULL, Kind.WAL_DISK_FULL})
 NEEDS_CLOCKS = frozenset({Kind.SERVER_CLOCK})
+NEEDS_BACKENDS = frozenset({Kind.BEFORE_COMMIT, Kind.DURING_COMMIT})
+"""They end the backend of one connection; a pooler hides which it is."""
 
 DEFAULT_COUNTS: Mapping[Kind, int] = {
     Kind.BACKENDS: 24,
@@ -65,7 +67,8 @@ class Plan:
     """One storm; everything in it that is left to chance follows from ``seed``.
 
     ``lost_share`` of the requests lose a reply, half of them after COMMIT: a little less of all replies, which come to
-    10 %. ``minutes`` is the least duration.
+    10 %. ``minutes`` is the least duration. ``pooler`` is the mode of the PgBouncer that servers go through, empty for
+    none.
     """
 
     seed: int
@@ -78,6 +81,7 @@ class Plan:
     namespaces: bool = True
     disks: bool = True
     clocks: bool = True
+    pooler: str = ""
 
     def without(self, kinds: frozenset[Kind]) -> "Plan":
         """Return the plan without faults that this machine cannot make."""

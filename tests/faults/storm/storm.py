@@ -16,13 +16,15 @@ from faults.storm.findings import Findings
 from faults.storm.judge import judge
 from faults.storm.leftovers import new_token, remove_leftovers
 from faults.storm.links import Links, loopback_links, may_make_namespaces, namespace_links
-from faults.storm.plan import NEEDS_CLOCKS, NEEDS_DISKS, Plan
+from faults.storm.plan import NEEDS_BACKENDS, NEEDS_CLOCKS, NEEDS_DISKS, Plan
 from faults.storm.progress import Progress
 from faults.storm.report import MIB, Report
 from faults.storm.schedule import fingerprint, make_schedule
 from faults.storm.servers import Server
 from faults.storm.site import Site
 from faults.storm.watch import watch
+from support.database import Database
+from support.pgbouncer import CURRENT, find_pgbouncer, pgbouncer
 
 Say = Callable[[str], None]
 
@@ -52,7 +54,8 @@ async def run_storm(
             storm_database(cache, token, plan.points, disks=plan.disks, prepared=prepared)
         )
         await _execute(database, _REFUSE_NEGATIVE)
-        links = await stack.enter_async_context(_links(plan, database.database.writer_url, token))
+        url = await _entrance(stack, plan, database.database)
+        links = await stack.enter_async_context(_links(plan, url, token))
         servers = _servers(plan, links, logs, library, sabotage)
         for server in servers:
             stack.push_async_callback(server.kill)
@@ -76,6 +79,9 @@ async def _choose(plan: Plan, cache: Path) -> tuple[Plan, Path | None, dict[str,
     choices = {}
     if plan.namespaces and not may_make_namespaces():
         plan = replace(plan, namespaces=False)
+    if plan.pooler:
+        plan = plan.without(NEEDS_BACKENDS)
+        choices["pooler"] = f"PgBouncer in {plan.pooler} mode"
     choices["network"] = "namespaces" if plan.namespaces else "loopback, cut by a proxy"
     if plan.disks and not may_mount():
         plan = replace(plan.without(NEEDS_DISKS), disks=False)
@@ -85,6 +91,15 @@ async def _choose(plan: Plan, cache: Path) -> tuple[Plan, Path | None, dict[str,
         plan = replace(plan.without(NEEDS_CLOCKS), clocks=False)
         choices["clocks"] = "true (there is no libfaketime): only clients' jump"
     return plan, library, choices
+
+
+async def _entrance(stack: AsyncExitStack, plan: Plan, database: Database) -> str:
+    """Return where the servers find the database."""
+    if not plan.pooler:
+        return database.writer_url
+    command = await find_pgbouncer(CURRENT)
+    through = await stack.enter_async_context(pgbouncer(command, database, pool_mode=plan.pooler))
+    return through.writer_url
 
 
 def _links(plan: Plan, url: str, token: str) -> AbstractAsyncContextManager[Links]:

@@ -12,15 +12,14 @@ import psutil
 import pytest
 
 from support.database import Database
-from support.eventually import eventually
+from support.eventually import HANG_S, eventually
 
 BURST = 20_000
-READY_S = 15.0
-STOP_S = 5.0
 
 
-@pytest.mark.alone
-async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_within_seconds(database: Database) -> None:
+async def test_it_stores_a_burst_and_real_metrics_and_ctrl_c_exits_cleanly_sooner_than_it_came(
+    database: Database,
+) -> None:
     first = await _run(database)
     assert "Serving gRPC on 127.0.0.1:" in first
     assert f"psql '{database.admin_url}'" in first
@@ -43,6 +42,7 @@ async def _run(database: Database) -> str:
     """Run it until metrics of this machine are stored, press Ctrl-C, and return what it printed."""
     stored = "SELECT count(*) FROM analytics.metrics WHERE service_name <> 'synthetic' AND time > $1"
     started = await _fetch(database, "SELECT now()")
+    began_s = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -60,18 +60,18 @@ async def _run(database: Database) -> str:
     )
     reading = asyncio.create_task(process.stdout.read())  # type: ignore[union-attr]
     try:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(HANG_S):
             while not await _fetch(database, stored, started):
                 assert process.returncode is None, (await reading).decode()
                 await asyncio.sleep(0.1)
-        interrupted = time.monotonic()
+        interrupted_s = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        code = await asyncio.wait_for(process.wait(), STOP_S)
+        code = await asyncio.wait_for(process.wait(), HANG_S)
     finally:
         if process.returncode is None:
             process.kill()
     assert code == 0
-    assert time.monotonic() - interrupted <= STOP_S
+    assert time.monotonic() - interrupted_s < interrupted_s - began_s
     output: bytes = await reading
     return output.decode()
 
@@ -94,7 +94,7 @@ async def test_its_load_generator_ends_with_it_even_if_it_is_killed(database: Da
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        await eventually(lambda: bool(_loads_of(process.pid)), READY_S)
+        await eventually(lambda: bool(_loads_of(process.pid)))
         (load,) = _loads_of(process.pid)
     finally:
         process.kill()

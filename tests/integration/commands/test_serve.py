@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.database import Database, PrivateServer
+from support.eventually import HANG_S
 from support.load import load
 from support.points import columns
 from support.service import http_status, service_process
@@ -47,25 +48,25 @@ async def test_a_taken_port_is_one_clear_line(database: Database, tmp_path: Path
 
 async def test_a_second_signal_exits_at_once(private_server: PrivateServer, tmp_path: Path) -> None:
     url = private_server.database.writer_url
-    async with service_process(url, tmp_path / "log", ack="buffered", shutdown_grace_s=30) as service:
+    async with service_process(url, tmp_path / "log", ack="buffered", shutdown_grace_s=2 * HANG_S) as service:
         await private_server.server.stop()
         async with load(service.grpc_port, lambda: columns(10), in_flight=1) as told:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while not told.acked_points:
                     await asyncio.sleep(0.01)
         service.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             while await http_status(service.http_port, "/readyz") == 200:
                 await asyncio.sleep(0.01)
         service.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(service.process.wait(), 2) == 130
+        assert await asyncio.wait_for(service.process.wait(), HANG_S) == 130
 
 
 async def test_no_log_line_holds_the_database_password(private_server: PrivateServer, tmp_path: Path) -> None:
     url = private_server.database.writer_url.replace("writer@", "not-the-password@")
     assert url != private_server.database.writer_url
     async with service_process(url, tmp_path / "log") as service:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while "password authentication failed" not in (tmp_path / "log").read_text():
                 await asyncio.sleep(0.05)
         await service.terminate()
@@ -77,5 +78,5 @@ async def _serve(variables: dict[str, str]) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ingestor", "serve", env=clean | variables, stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 20)
+    _, errors = await asyncio.wait_for(process.communicate(), HANG_S)
     return process.returncode, errors.decode()

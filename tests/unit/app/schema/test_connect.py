@@ -8,7 +8,7 @@ import pytest
 
 from ingestor.errors import PermanentError, TransientError
 from ingestor.schema.connect import explain, place_of, says_no_user
-from ingestor.schema.preflight import inspect
+from ingestor.storage.rehearsal import rehearse
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_missing_user_is_told_from_a_missing_server(error: Exception, missing:
 
 @pytest.mark.parametrize("url", ["", "nonsense", "postgresql://me:se/cret@db:x/y", "mysql://me:cret@db/y"])
 async def test_a_url_that_cannot_be_read_is_explained_without_repeating_it(url: str) -> None:
-    (finding,) = await inspect(url, "analytics")
+    (finding,) = await rehearse(url, "analytics")
     assert (finding.level, finding.topic) == ("problem", "connection")
     assert "postgresql://user:password@host" in finding.sentence
     assert "cret" not in finding.sentence
