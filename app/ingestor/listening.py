@@ -25,11 +25,6 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def without_brackets(host: str) -> str:
-    """Return a host as the system takes it: ``[::1]`` is ``::1``."""
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
-
-
 def listen(host: str, port: int, setting: str) -> list[socket.socket]:
     """Return a listening socket for each address of ``host`` that this machine has, all with one port.
 
@@ -63,7 +58,7 @@ def find_addresses(host: str, port: int, setting: str) -> list[str]:
 
 
 def _bind_host(host: str, port: int, setting: str) -> list[socket.socket]:
-    plain = without_brackets(host)
+    plain = _without_brackets(host)
     try:
         if plain in _WILDCARDS:
             return [_bind_every_address(port)]
@@ -72,8 +67,13 @@ def _bind_host(host: str, port: int, setting: str) -> list[socket.socket]:
         raise _refused(error, host, port, setting) from error
 
 
+def _without_brackets(host: str) -> str:
+    """Return a host as the system takes it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def _refused(error: Exception, host: str, port: int, setting: str) -> ConfigurationError:
-    plain = without_brackets(host)
+    plain = _without_brackets(host)
     return ConfigurationError(f"can't listen on {host_port(plain, port)}: {_explain(error, plain, setting)}")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from ingestor.database_url import DatabaseUrlError, clean_database_url
 from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.identifiers import quote_identifier
@@ -100,8 +101,10 @@ async def open_connection(url: str, schema: str) -> Connection:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
-        if not url:
-            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
+        url = clean_database_url(url)
+    except DatabaseUrlError as error:
+        raise FlushError(f"can't connect: {error}", ErrorClass.SCHEMA) from None
+    try:
         async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
             connection = await _open(url, schema)
             if connection.keeps_statements:

@@ -99,3 +99,10 @@ async def test_the_check_works_through_a_pooler_and_says_so(database: Database, 
     assert not _problems(findings)
     (pooler,) = [finding for finding in findings if finding.topic == "pooler"]
     assert ("max_prepared_statements" in pooler.sentence) is (mode == "session")
+
+
+async def test_parameters_of_libpq_are_no_settings_of_the_server(database: Database) -> None:
+    url = f"{database.writer_url}?connect_timeout=10&keepalives=1&gssencmode=prefer"
+    assert _problems(await rehearse(url, SCHEMA)) == []
+    (problem,) = _problems(await rehearse(f"{url}&channel_binding=require", SCHEMA))
+    assert "channel_binding in the database URL is more than this client can do" in problem.sentence
