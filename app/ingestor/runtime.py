@@ -71,6 +71,7 @@ class Runtime:
         self._health = DatabaseHealth(self._metrics)
         accounting, keys = Accounting(), HeldKeys()
         settlement = Settlement(self._buffer, keys, accounting)
+        limits = Limits.from_settings(settings)
         self._flusher = Flusher(
             self._writers(tracer),
             self._buffer,
@@ -79,9 +80,9 @@ class Runtime:
             self._metrics,
             commit_timeout_s=settings.commit_timeout_s,
             clock=clock,
+            retention=limits.retention,
             tracer=tracer,
         )
-        limits = Limits.from_settings(settings)
         self._ingest = Ingest(
             Decoder(limits, SeriesCache(limits, settings.series_cache_bytes)),
             self._buffer,
@@ -93,6 +94,7 @@ class Runtime:
             PointsLimit(settings.points_per_s, clock),
             ack=Ack[settings.ack.upper()],
             minimum_ack=Ack[settings.minimum_ack.upper()],
+            deduplication_window_min=settings.deduplication_window_min,
             clock=clock,
         )
         permits = Permits(settings.in_flight_bytes // settings.message_bytes, settings.receive_timeout_s)

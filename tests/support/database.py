@@ -1,6 +1,7 @@
 """A real TimescaleDB for tests: one server a test process, one database a test, cloned from a migrated template."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import asyncpg
 from ingestor.local import InstanceBusyError, LocalServer
 from ingestor.local.account import Account, prepare_cache, server_account
 from ingestor.local.database import ensure_database
+from ingestor.local.debian import RELEASES, DebianPackages
 from ingestor.local.find import Say, first_of, native_sources
 from ingestor.local.installed import Installation
 from ingestor.local.postmaster import kill_all
@@ -110,9 +112,13 @@ class DatabaseServer:
 async def find_native(cache: Path, account: Account, say: Say) -> Installation:
     """Return a TimescaleDB that runs on this machine itself, not in a container: the tests kill servers.
 
+    ``TEST_POSTGRESQL`` is the major version of one of Debian's; without it the machine's own is taken if it has one.
+
     Raises:
         ConfigurationError: this machine has none and cannot be given one.
     """
+    if major := os.environ.get("TEST_POSTGRESQL"):
+        return await DebianPackages(cache, account, say, release=RELEASES[int(major)]).find()
     found = await first_of(native_sources(cache, account, say))
     assert isinstance(found, Installation)
     return found
@@ -171,6 +177,12 @@ async def migrate(server: LocalServer, database: str) -> None:
     urls = Database.on(server, database)
     await bootstrap(urls.admin_url, ROLES)
     await apply_schema(urls.owner_url, SchemaSpec(name=SCHEMA))
+
+
+async def keep_points(owner_url: str, seconds: int | None) -> None:
+    """Let the schema drop points of that age from now on, or none."""
+    retention = {"dropAfter": f"{seconds}s"} if seconds else None
+    await apply_schema(owner_url, SchemaSpec.model_validate({"name": SCHEMA, "retention": retention}))
 
 
 async def _remove_leftovers(server: LocalServer, directory: Path) -> None:

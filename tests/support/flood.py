@@ -112,6 +112,11 @@ async def _padded(connection: RawConnection, seen: Seen) -> None:
     await _send_all(connection, seen, memoryview(_with_padding()))
 
 
+async def _doubled(connection: RawConnection, seen: Seen) -> None:
+    """Send two such messages in each call, which takes one."""
+    await _send_all(connection, seen, memoryview(_with_padding() * 2))
+
+
 async def _send_all(connection: RawConnection, seen: Seen, message: memoryview) -> None:
 
     async def call() -> None:
@@ -147,6 +152,7 @@ KINDS: dict[str, Callable[[RawConnection, Seen], Awaitable[None]]] = {
     "headers": _headers,
     "large": _large,
     "padded": _padded,
+    "doubled": _doubled,
 }
 
 

@@ -42,6 +42,10 @@ class ClientClosedError(IngestorError):
     """The client is used outside its ``async with`` block; the point was not recorded."""
 
 
+class ForeignUseError(IngestorError):
+    """A client is used by another thread, process or event loop than the one that entered it; nothing was done."""
+
+
 class ClientFullError(IngestorError):
     """There was no room in time; ``recorded_points`` of the call's points, its first ones, are recorded."""
 

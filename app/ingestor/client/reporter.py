@@ -53,8 +53,12 @@ class Reporter:
 
     def close(self) -> None:
         """Write what was held back."""
-        for line in (self._retried, self._rejected, self._failed):
-            line.write()
+        for write in self.held_back():
+            write()
+
+    def held_back(self) -> list[Callable[[], None]]:
+        """Return what writes the lines that are held back; they know nothing of the caller's functions."""
+        return [line.write for line in (self._retried, self._rejected, self._failed)]
 
 
 @contextmanager
@@ -81,7 +85,8 @@ class _Line:
 
     def write(self) -> None:
         if self._count:
-            logger.log(self._level, self._message, extra={"count": self._count, "last": self._last})
+            data = {"count": self._count, "last": self._last}
+            logger.log(self._level, "%s: %d, the last: %s", self._message, self._count, self._last, extra=data)
             self._count, self._due_s = 0, self._clock.monotonic_s() + LOG_INTERVAL_S
 
 

@@ -13,12 +13,14 @@ from ingestor.pipeline.flush_spans import FlushSpans
 from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.validate import Retention
 from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, FlushError, Outcome, Stored, Writer
 from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-HOUSEKEEPING_INTERVAL_S = 60.0
+HOUSEKEEPING_INTERVAL_S = 50.0
+"""Less than a minute, so that every minute has its beat and a changed retention is known within one."""
 IDLE_CHECK_S = 5.0
 """Time after which an idle lane asks whether its database is still there: without traffic nothing else would tell."""
 _SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.MEMORY)
@@ -28,7 +30,7 @@ _SUSPICIOUS = (ErrorClass.RETRY, ErrorClass.MEMORY, ErrorClass.UNKNOWN)
 
 
 class Schedule:
-    """When to keep house: once a minute and process, by whichever lane is free then."""
+    """When to keep house: about once a minute and process, by whichever lane is free then."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -59,6 +61,7 @@ class LaneTools:
     housekeeping: Schedule
     taking: asyncio.Lock
     spans: FlushSpans
+    retention: Retention
 
 
 @dataclass(slots=True)
@@ -87,6 +90,7 @@ class Lane:
             try:
                 await self._writer.connect()
                 self._tools.buffer.chunk_us = self._writer.chunk_us
+                self._tools.retention.us = self._writer.retention_us
                 self._tools.health.lane_works(self._number)
                 while True:
                     await self._step()
@@ -107,6 +111,7 @@ class Lane:
             return
         if self._tools.housekeeping.claim():
             await self._writer.housekeep()
+            self._tools.retention.us = self._writer.retention_us
         async with self._tools.taking:
             taken = await self._tools.buffer.take(self._tools.housekeeping.next_look_at)
         if not taken:

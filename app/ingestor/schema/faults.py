@@ -75,6 +75,12 @@ class DirectConnectionNeededError(DatabaseRefusedError):
     default_reason = "direct_connection_needed"
 
 
+class ReadOnlyError(SchemaError):
+    """The database takes no changes from this role."""
+
+    default_reason = "database_read_only"
+
+
 class RightsMissingError(SchemaError):
     """The connected role may not do what a step needs."""
 
@@ -97,6 +103,12 @@ class EncodingError(SchemaError):
     """The database's encoding can't hold every text."""
 
     default_reason = "database_encoding"
+
+
+class ExtensionUnknownError(SchemaError):
+    """TimescaleDB's own tables or views have another form than we know."""
+
+    default_reason = "extension_unknown"
 
 
 class ConflictError(SchemaError):

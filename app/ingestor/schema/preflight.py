@@ -2,10 +2,11 @@
 
 import time
 
+from ingestor.schema.catalog import Job
 from ingestor.schema.connect import Connection, connected
 from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.objects import WRITER_RIGHTS
-from ingestor.schema.preflight_server import Finding, judge_durability, judge_server
+from ingestor.schema.preflight_server import Finding, judge_durability, judge_policies, judge_server
 from ingestor.schema.preflight_session import judge_session
 from ingestor.schema.versions import REQUIRED_VERSION, newest_version, read_sql
 
@@ -24,6 +25,7 @@ async def inspect(connection: Connection, schema: str, connections: int) -> list
         *await _server(connection),
         *judge_session(dict(session or {}), connections),
         *await _schema(connection, schema),
+        *await _policies(connection, schema),
     ]
 
 
@@ -45,6 +47,13 @@ async def _server(connection: Connection) -> list[Finding]:
     if row is None:
         raise RuntimeError("a query without FROM returned no row")
     return list(judge_server(dict(row), row["clock_s"] - (asked_s + answered_s) / 2))
+
+
+async def _policies(connection: Connection, schema: str) -> list[Finding]:
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
+        return []
+    rows = await connection.fetch(read_sql("catalog", "policies.sql"), schema)
+    return list(judge_policies([Job(**row) for row in rows]))
 
 
 async def _schema(connection: Connection, schema: str) -> list[Finding]:

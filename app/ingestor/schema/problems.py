@@ -14,6 +14,7 @@ from ingestor.schema.faults import (
     RoleMissingError,
     SchemaTooNewError,
 )
+from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.objects import BOOKKEEPING, COLUMNS, MADE_BY
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
@@ -58,6 +59,8 @@ def _role_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
 def _extension_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
     extension, database = catalog.extension, catalog.server.database
     if extension.version is not None:
+        if roles.owner in extension.closed_to:
+            yield Problem(RightsMissingError, closed_to(roles.owner, catalog))
         return
     if not extension.available:
         text = "TimescaleDB is not installed on the server; install its package, preload it, then run this again"
@@ -68,6 +71,13 @@ def _extension_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
     elif not (extension.trusted and catalog.server.owner_may_create):
         text = f"database {database} has no TimescaleDB and {roles.owner} may not add it; a superuser runs"
         yield Problem(ExtensionMissingError, f"{text}: CREATE EXTENSION timescaledb (or `ingestor schema bootstrap`)")
+
+
+def closed_to(role: str, catalog: Catalog) -> str:
+    """Return that a role may not use the schema of TimescaleDB, and what to run."""
+    schema = quote_identifier(catalog.extension.schema)
+    text = f"{role} may not use schema {schema}, which has TimescaleDB's functions; a superuser runs"
+    return f"{text}: GRANT USAGE ON SCHEMA {schema} TO {quote_identifier(role)} (or `ingestor schema bootstrap`)"
 
 
 def _schema_problems(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> Iterator[Problem]:

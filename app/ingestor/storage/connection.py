@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.pooler import is_pooled, tracks_statements
@@ -99,8 +100,6 @@ async def open_connection(url: str, schema: str) -> Connection:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
-        if not url:
-            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
         async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
             connection = await _open(url, schema)
             if connection.keeps_statements:
@@ -141,7 +140,7 @@ def _explain_connecting(error: Exception, url: str) -> FlushError:
 def describe(error: BaseException) -> str:
     """Return an error for a log line: class, SQLSTATE and message."""
     state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{f' {state}' if state else ''}: {error}".strip()
+    return joined(f"{type(error).__name__}{f' {state}' if state else ''}", str(error).strip())
 
 
 @asynccontextmanager

@@ -8,9 +8,11 @@ import sys
 import time
 
 import asyncpg
+import psutil
 import pytest
 
 from support.database import Database
+from support.eventually import eventually
 
 BURST = 20_000
 READY_S = 15.0
@@ -80,3 +82,25 @@ async def _fetch(database: Database, query: str, *arguments: object) -> object:
         return await connection.fetchval(query, *arguments)
     finally:
         await connection.close()
+
+
+@pytest.mark.alone
+async def test_its_load_generator_ends_with_it_even_if_it_is_killed(database: Database) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ingestor", "dev", "--burst", "0"),
+        env=os.environ
+        | {"INGESTOR_DATABASE_URL": database.admin_url, "INGESTOR_GRPC_PORT": "0", "INGESTOR_HTTP_PORT": "0"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await eventually(lambda: bool(_loads_of(process.pid)), READY_S)
+        (load,) = _loads_of(process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+    await eventually(lambda: not load.is_running())
+
+
+def _loads_of(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if "--machine" in child.cmdline()]

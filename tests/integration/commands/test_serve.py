@@ -13,6 +13,7 @@ from support.load import load
 from support.points import columns
 from support.service import http_status, service_process
 
+URL = {"INGESTOR_DATABASE_URL": "postgresql://writer@database/metrics"}
 BASE = {"INGESTOR_GRPC_HOST": "127.0.0.1", "INGESTOR_HTTP_HOST": "127.0.0.1", "INGESTOR_HTTP_PORT": "0"}
 
 
@@ -20,10 +21,12 @@ BASE = {"INGESTOR_GRPC_HOST": "127.0.0.1", "INGESTOR_HTTP_HOST": "127.0.0.1", "I
     ("variables", "told"),
     [
         ({}, "INGESTOR_DATABASE_URL: Field required"),
-        ({"INGESTOR_DATABASE_URL": "x", "INGESTOR_ACK": "maybe"}, "INGESTOR_ACK: Input should be 'committed' or"),
-        ({"INGESTOR_DATABASE_URL": "x", "INGESTOR_BATCH_ROWS": "60000"}, "batch_max_rows must not be below batch_rows"),
-        ({"INGESTOR_DATABASE_URL": "x", "INGESTOR_GRPC_PORT": "70000"}, "INGESTOR_GRPC_PORT: Input should be less"),
-        ({"INGESTOR_DATABASE_URL": "x", "INGESTOR_DATABASE_SCHEMA": 'a"b'}, "INGESTOR_DATABASE_SCHEMA: "),
+        ({"INGESTOR_DATABASE_URL": ""}, "INGESTOR_DATABASE_URL: the database URL is empty"),
+        ({"INGESTOR_DATABASE_URL": "postgresql:///metrics"}, "INGESTOR_DATABASE_URL: the database URL names no host"),
+        ({**URL, "INGESTOR_ACK": "maybe"}, "INGESTOR_ACK: Input should be 'committed' or"),
+        ({**URL, "INGESTOR_BATCH_ROWS": "60000"}, "batch_max_rows must not be below batch_rows"),
+        ({**URL, "INGESTOR_GRPC_PORT": "70000"}, "INGESTOR_GRPC_PORT: Input should be less"),
+        ({**URL, "INGESTOR_DATABASE_SCHEMA": 'a"b'}, "INGESTOR_DATABASE_SCHEMA: "),
     ],
 )
 async def test_wrong_settings_stop_it_with_one_line_that_names_them(variables: dict[str, str], told: str) -> None:
@@ -38,7 +41,7 @@ async def test_a_taken_port_is_one_clear_line(database: Database, tmp_path: Path
         variables = {**BASE, "INGESTOR_DATABASE_URL": database.writer_url, "INGESTOR_GRPC_PORT": str(running.grpc_port)}
         code, errors = await _serve(variables)
     assert code == 1
-    assert f"can't listen on 127.0.0.1:{running.grpc_port}: is the port taken?" in errors
+    assert f"can't listen on 127.0.0.1:{running.grpc_port}: another process has the port" in errors
     assert "Traceback" not in errors
 
 

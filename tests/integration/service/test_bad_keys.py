@@ -138,6 +138,16 @@ async def test_a_key_older_than_the_window_is_refused_and_a_younger_one_is_not(d
     assert await count_samples(database.admin_url) == 1
 
 
+async def test_a_key_that_may_have_expired_is_no_reason_to_take_back_an_answer(database: Database) -> None:
+    await _beat_for_two_hours(database)
+    now_ms = time.time_ns() // 1_000_000
+    old, young = mint_key(now_ms - 63 * MINUTE_MS), mint_key(now_ms - MINUTE_MS)
+    async with running_service(database.writer_url, ack="buffered") as service:
+        error = await _refusal(service, rows([1.0], key=old.bytes))
+        assert (await service.client.write(rows([1.0], key=young.bytes))).ack == pb.ACK_BUFFERED
+    assert (error.code(), error_reason(error)) == (grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_EXPIRED")
+
+
 async def test_no_key_expires_while_the_database_has_not_been_up_for_the_window(database: Database) -> None:
     key = mint_key(time.time_ns() // 1_000_000 - 10_000 * MINUTE_MS)
     async with running_service(database.writer_url) as service:

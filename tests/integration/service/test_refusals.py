@@ -165,6 +165,10 @@ async def test_calls_that_are_not_quite_unary_are_never_a_fault_of_ours(database
     ):
         method = _stream_of(channel)
         assert pb.WriteResponse.FromString(await method(iter([b""]))).accepted_points == 0
-        assert pb.WriteResponse.FromString(await method(iter([one, one]))).accepted_points == 3
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await method(iter([one, one]))
+        assert error_reason(refused.value) == "MESSAGES_TOO_MANY"
         samples = await scrape(service.http_port)
-    assert value_of(samples, "ingestor_requests_total", method="Write", code="OK", reason="") == 2
+    assert value_of(samples, "ingestor_requests_total", method="Write", code="OK", reason="") == 1
+    told = {"method": "Write", "code": "UNIMPLEMENTED", "reason": "messages_too_many"}
+    assert value_of(samples, "ingestor_requests_total", **told) == 1

@@ -76,6 +76,12 @@ def server() -> Iterator[CommunityConnection]:
 
 @pytest.fixture
 async def site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return await make_site(server, monkeypatch, "public")
+
+
+async def make_site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch, place: str) -> Site:
+    """Make a schema with everything but points; TimescaleDB goes into the schema ``place``."""
+
     @asynccontextmanager
     async def connected(_url: str, _application: str) -> AsyncIterator[CommunityConnection]:
         try:
@@ -87,10 +93,10 @@ async def site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(engine, "connected", connected)
     schema = f"s_{secrets.token_hex(4)}"
     roles = Roles.for_schema(schema)
-    await server.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
+    await server.execute(f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {place}")
     await server.execute(f"CREATE ROLE {roles.owner} SUPERUSER LOGIN")  # else it may not read pg_database there
     for role in (roles.writer, roles.reader):
-        await server.execute(f"CREATE ROLE {role}")
+        await server.execute(f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {place} TO {role}")
     await server.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {roles.owner}")
     site = Site(server, schema)
     await site.apply()

@@ -16,9 +16,11 @@ from ingestor.storage.rehearsal import rehearse
     [
         ("postgresql://me:secret@db:5432/metrics", "db:5432/metrics"),
         ("postgresql://me:secret@db/metrics?sslpassword=secret", "db/metrics"),
-        ("postgresql://me:se@cret@db/metrics", "db/metrics"),
+        ("postgresql://me:se@cret@db/metrics", "the database"),
+        ("postgresql://me:secret@[::1]:5433/metrics", "[::1]:5433/metrics"),
+        ("postgresql://me:secret@/metrics?host=/run/postgresql&port=5433", "/run/postgresql:5433/metrics"),
         ("postgresql://me:1/secret@db/metrics", "the database"),
-        ("postgresql:///metrics", "localhost/metrics"),
+        ("postgresql:///metrics", "the database"),
         ("postgresql://me:secret@[db/metrics", "the database"),
     ],
 )
