@@ -143,19 +143,18 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return ReadOnlyError(f"{place} {text}; connect to the primary, or turn it off there")
     if trouble := explain_handshake(error):
         return TlsFailedError(f"{place}: {trouble}")
-    return _explain_unavailable(error, place, state, text)
+    if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
+        return DatabaseUnavailableError(_describe_away(error, state, place, text))
+    return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
 
 
-def _explain_unavailable(error: BaseException, place: str, state: str, text: str) -> IngestorError:
+def _describe_away(error: BaseException, state: str, place: str, text: str) -> str:
     if state == "53300":
-        text = f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
-        return DatabaseUnavailableError(text)
+        return f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
     if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
         advice = "check user, password and database, and the pooler's settings if there is one"
-        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; {advice}")
-    if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
-        return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
-    return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+        return f"{place} refuses the connection: {text}; {advice}"
+    return f"{place} cannot be reached: {text}; check host, port and that it runs"
 
 
 def explain_connecting(error: BaseException, url: str) -> IngestorError:

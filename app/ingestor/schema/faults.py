@@ -69,16 +69,16 @@ class TlsFailedError(DatabaseRefusedError):
     default_reason = "tls_failed"
 
 
-class ReadOnlyError(SchemaError):
-    """The database takes no changes from this role."""
-
-    default_reason = "database_read_only"
-
-
 class DirectConnectionNeededError(DatabaseRefusedError):
     """A pooler is in between, which may give each transaction another session: locks and roles would be lost."""
 
     default_reason = "direct_connection_needed"
+
+
+class ReadOnlyError(SchemaError):
+    """The database takes no changes from this role."""
+
+    default_reason = "database_read_only"
 
 
 class RightsMissingError(SchemaError):
@@ -99,16 +99,16 @@ class ExtensionMissingError(SchemaError):
     default_reason = "extension_missing"
 
 
-class ExtensionUnknownError(SchemaError):
-    """TimescaleDB's own tables or views have another form than we know."""
-
-    default_reason = "extension_unknown"
-
-
 class EncodingError(SchemaError):
     """The database's encoding can't hold every text."""
 
     default_reason = "database_encoding"
+
+
+class ExtensionUnknownError(SchemaError):
+    """TimescaleDB's own tables or views have another form than we know."""
+
+    default_reason = "extension_unknown"
 
 
 class ConflictError(SchemaError):

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import numpy as np
 
+from ingestor.database_url import DatabaseUrlError, clean_database_url
 from ingestor.keys import mint_key
 from ingestor.schema.connect import explain, explain_connecting, place_of
 from ingestor.schema.identifiers import check_schema_name
@@ -55,6 +56,10 @@ async def rehearse(url: str, schema: str, connections: int = 1) -> list[Finding]
         ValueError: ``schema`` is no name that we take.
     """
     check_schema_name(schema)
+    try:
+        url = clean_database_url(url)
+    except DatabaseUrlError as error:
+        return [Finding("problem", "connection", str(error))]
     findings: list[Finding] = []
     opened: list[Connection] = []
     try:

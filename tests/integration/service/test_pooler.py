@@ -36,14 +36,13 @@ KILL = (
 )
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((CURRENT, {}), id="session"),
-        pytest.param((CURRENT, {"pool_mode": "transaction"}), id="transaction"),
-        pytest.param((CURRENT, {"pool_mode": "transaction", "max_prepared_statements": 0}), id="untracked"),
-        pytest.param((OLD, {"pool_mode": "transaction"}), id="1.18"),
-    ]
-)
+SESSION = pytest.param((CURRENT, {}), id="session")
+TRANSACTION = pytest.param((CURRENT, {"pool_mode": "transaction"}), id="transaction")
+UNTRACKED = pytest.param((CURRENT, {"pool_mode": "transaction", "max_prepared_statements": 0}), id="untracked")
+OLDEST = pytest.param((OLD, {"pool_mode": "transaction"}), id="1.18")
+
+
+@pytest.fixture(params=[SESSION, TRANSACTION, UNTRACKED, OLDEST])
 async def pooled(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """Give the database through a PgBouncer whose few sessions go from one server to another."""
     suite, settings = request.param
@@ -104,6 +103,7 @@ async def test_every_transaction_has_its_limits(database: Database, pooled: Data
         assert {name: value.strip('"') for name, value in row.items()} == LIMITS
 
 
+@pytest.mark.parametrize("pooled", [SESSION, TRANSACTION], indirect=True)
 async def test_a_drop_finds_idle_servers_behind_a_pooler_until_they_stop(database: Database, pooled: Database) -> None:
     spec = SchemaSpec(name=SCHEMA)
     async with running_service(pooled.writer_url) as service:
@@ -115,6 +115,7 @@ async def test_a_drop_finds_idle_servers_behind_a_pooler_until_they_stop(databas
     assert ("table", "samples") in dropped.objects
 
 
+@pytest.mark.parametrize("pooled", [TRANSACTION], indirect=True)
 async def test_a_transaction_that_could_not_begin_leaves_the_connection_usable(
     database: Database, pooled: Database
 ) -> None:
