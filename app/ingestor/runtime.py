@@ -215,6 +215,7 @@ class Runtime:
             "refusing": self._health.blocked,
             "last_commit_at": self._health.last_commit_at,
             "last_error": self._health.last_error,
+            "refused_by_database": self._health.refusal,
             "received": points.received,
             "outcomes": {**points.outcomes, "rejected": sum(points.rejected.values())},
             "held": points.held,

@@ -15,6 +15,7 @@ from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.validate import Retention
 from ingestor.storage.contract import Batch, Deferred, Duplicate, ErrorClass, FlushError, Outcome, Stored, Writer
+from ingestor.storage.set_aside import REFUSED
 from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -200,8 +201,16 @@ class Lane:
         if any(isinstance(outcome, Stored | Duplicate) for outcome in outcomes):
             self._tools.health.lane_works(self._number, committed=True)
             self._tools.buffer.grow()
+            self._tools.health.note_refusal(_none_taken(outcomes))
         for held, outcome in zip(helds, outcomes, strict=True):
             self._tools.settlement.settle(held, outcome)
+
+
+def _none_taken(outcomes: Sequence[Outcome]) -> str | None:
+    """Return why no point was stored, None if some were or there was none to store."""
+    stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
+    rejects = [reject for outcome in stored for reject in outcome.rejects if reject.reason == REFUSED]
+    return rejects[0].message if rejects and not any(outcome.accepted for outcome in stored) else None
 
 
 def _is_open(outcome: Outcome) -> bool:
