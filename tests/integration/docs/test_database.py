@@ -37,8 +37,10 @@ async def test_an_empty_database_is_prepared_checked_and_served(urls: dict[str, 
     assert "schema analytics is at version" in output
     variables, _, command = serve.partition(" ingestor ")
     script = f"{variables} INGESTOR_GRPC_PORT=0 INGESTOR_HTTP_PORT=0 exec ingestor {command}"
-    served = asyncio.create_task(_type(f"timeout --signal=TERM --preserve-status 5 bash -c '{script}' 2>&1", tmp_path))
-    assert "serving" in await served
+    until_it_serves = "until grep serving log; do kill -0 $server || { cat log; exit 1; }; sleep 0.1; done"
+    stop = "kill -TERM $server; wait $server"
+    served = await _type(f"bash -c '{script}' >log 2>&1 & server=$!\n{until_it_serves}\n{stop}", tmp_path)
+    assert "serving" in served
 
 
 async def test_what_an_administrator_would_run_is_printed(urls: dict[str, str], tmp_path: Path) -> None:

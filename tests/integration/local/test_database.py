@@ -20,7 +20,7 @@ from support.database import Database, DatabaseServer, PrivateServer, find_nativ
 from support.eventually import HANG_S, eventually
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 import asyncpg
 from ingestor.local import running_database
@@ -38,6 +38,8 @@ async def main():
             await connection.close()
             print("drained", flush=True)
 
+# What was started in the background ignores Ctrl-C, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 asyncio.run(main())
 """
 

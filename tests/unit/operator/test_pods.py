@@ -1,6 +1,8 @@
 """Asking pods how they are: only those that are ready, and none for long."""
 
+import os
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
@@ -12,8 +14,8 @@ from ingestor_operator.manifests.facts import Manifest
 from ingestor_operator.pods import MOST_ASKED, PodWatcher
 from ingestor_operator.resource.delivery import HTTP_PORT
 
-LOOPBACK = "127.0.0.79"
-"""An address of its own, for the port of pods is fixed and may be taken on others."""
+LOOPBACK = str(ip_address("127.1.0.0") + os.getpid())
+"""An address of this process's own, for the port of pods is fixed and may be taken on others."""
 
 
 def pod(name: str = "a", address: str = LOOPBACK, *, ready: str = "True", deleting: bool = False) -> Manifest:
