@@ -9,7 +9,7 @@ from typing import Protocol
 from opentelemetry.trace import SpanContext
 
 from ingestor.errors import IngestorError, TransientError
-from ingestor.points import Points, Reject
+from ingestor.points import Points, Reject, SlotColumn
 from ingestor.storage.set_aside import SetAside
 
 
@@ -47,6 +47,11 @@ class Part:
     def storable(self) -> int:
         """Return the number of points that may still be stored."""
         return len(self.points) - len(self.set_aside or ())
+
+    @property
+    def storable_slots(self) -> SlotColumn:
+        """Return the series of the points that may still be stored."""
+        return self.points.slots if self.set_aside is None else self.points.slots[~self.set_aside.marks]
 
     def set_points_aside(self, positions: Iterable[int], reason: str, describe: Callable[[int], Reject]) -> None:
         """Leave points out of every further attempt."""

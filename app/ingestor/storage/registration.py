@@ -11,7 +11,7 @@ from ingestor.errors import LimitError, TransientError
 from ingestor.points import SeriesTable, SlotColumn
 from ingestor.storage.connection import Connection, describe
 from ingestor.storage.contract import Deferred, ErrorClass, Failed, Outcome, Part
-from ingestor.storage.rows import by_table, describe_point
+from ingestor.storage.rows import describe_point
 from ingestor.storage.series import NewSeriesLimit, Unregistered, register_series
 from ingestor.storage.set_aside import REFUSED
 from ingestor.storage.sqlstate import classify
@@ -55,7 +55,9 @@ class Registration:
         Raises:
             asyncpg.PostgresError: the connection is lost, or all parts have new series and none can be stored.
         """
-        for table, slots in by_table([part.points for part in self._parts]):
+        tables = dict.fromkeys(part.points.table for part in self._parts)
+        for table in tables:
+            slots = np.concatenate([part.storable_slots for part in self._parts if part.points.table is table])
             if not len(table.missing(slots, self._epoch)):
                 continue
             try:
@@ -87,7 +89,7 @@ class Registration:
         lacking = [
             index
             for index, part in enumerate(self._parts)
-            if part.points.table is table and len(table.missing(part.points.slots, self._epoch))
+            if part.points.table is table and len(table.missing(part.storable_slots, self._epoch))
         ]
         self.outcomes |= {index: deferred for index in lacking if index not in self.outcomes}
         return len(self.outcomes) < len(self._parts)
@@ -98,7 +100,7 @@ class Registration:
         for index, part in enumerate(self._parts):
             if part.points.table is not table:
                 continue
-            if np.isin(part.points.slots, unregistered.over_limit).any():
+            if np.isin(part.storable_slots, unregistered.over_limit).any():
                 wait_s = self._registrar.limit.wait_s(len(unregistered.over_limit))
                 error = LimitError("too many new series", reason="new_series_limit", retry_after_s=wait_s)
                 self.outcomes[index] = Failed(error)

@@ -70,7 +70,7 @@ def test_requests_that_fail_while_others_are_stored_are_set_aside_after_some_tri
 ) -> None:
     async def scenario() -> None:
         writer = PoisonedWriter(error_class)
-        async with running_pipeline(writer, commit_timeout_s=60) as pipeline:
+        async with running_pipeline(writer, commit_timeout_s=600) as pipeline:
             for _ in range(requests):
                 pipeline.hold(make_held(BAD, answered=True))
             pipeline.hold(make_held(5, answered=True))
