@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ingestor.pipeline.held import Held
 
 FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 2.0
 """Between tries of what waits for others: the end of their wait should be noticed soon."""
 LONGEST_OWN_PAUSE_S = 5.0
 """Between tries of a request that fails for a reason of its own."""

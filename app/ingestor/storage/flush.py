@@ -33,14 +33,18 @@ from ingestor.telemetry.phases import Phases
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a flush waits for a lock, in milliseconds, and how long it searches for refused rows, in seconds."""
+    """How long a flush waits for a lock, and for one that it looks for, in milliseconds.
+
+    ``search_s`` is how long it searches for refused rows, in seconds.
+    """
 
     lock_ms: int
+    probe_ms: int
     search_s: float
 
 
-_TOGETHER = Patience(lock_ms=100, search_s=2.0)
-_ALONE = Patience(lock_ms=5, search_s=10.0)
+_TOGETHER = Patience(lock_ms=100, probe_ms=10, search_s=2.0)
+_ALONE = Patience(lock_ms=1, probe_ms=1, search_s=10.0)
 """A part that is tried alone was told to wait: it must not keep others waiting for a lock, but its rows need time."""
 
 
@@ -146,7 +150,7 @@ class Flush:
                 before[index] = self._outcomes[index] = outcome
 
     def _isolation(self) -> Isolation:
-        return Isolation(self._connection, self._parts, self._open(), self._chunk_us)
+        return Isolation(self._connection, self._parts, self._open(), self._chunk_us, self._patience.probe_ms)
 
     async def _start_again(self, outcomes: list[Outcome | None]) -> None:
         await self._connection.execute("ROLLBACK TO SAVEPOINT start")

@@ -12,7 +12,6 @@ from ingestor.storage.copy_rows import copy_rows
 from ingestor.storage.rows import Rows, lay_out
 from ingestor.storage.sqlstate import classify
 
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '10ms'"
 # No point of anybody's: whether somebody has locked the chunk must not depend on what a trigger makes of a point.
 _PROBE = """
 INSERT INTO {schema}.samples (time, series_id, value)
@@ -25,13 +24,16 @@ _OF_ALL = (ErrorClass.DISK_FULL, ErrorClass.SPLIT)
 
 
 class Isolation:
-    """Tries the parts in ``chosen`` by themselves."""
+    """Tries the parts in ``chosen`` by themselves, and waits ``lock_ms`` milliseconds for each lock."""
 
-    def __init__(self, connection: Connection, parts: Sequence[Part], chosen: Sequence[int], chunk_us: int) -> None:
+    def __init__(
+        self, connection: Connection, parts: Sequence[Part], chosen: Sequence[int], chunk_us: int, lock_ms: int
+    ) -> None:
         self._connection = connection
         self._parts = parts
         self._chosen = chosen
         self._chunk_us = chunk_us
+        self._lock_timeout = f"SET LOCAL lock_timeout = '{lock_ms}ms'"
 
     async def held_up_by(self, error: asyncpg.PostgresError) -> dict[int, Deferred]:
         """Return an outcome for each part that made its batch fail with ``error``; nothing if all did, or none.
@@ -61,7 +63,7 @@ class Isolation:
         return found
 
     async def _is_locked(self, time_us: int) -> bool:
-        await self._connection.execute(f"SAVEPOINT one; {_LOCK_TIMEOUT}")
+        await self._connection.execute(f"SAVEPOINT one; {self._lock_timeout}")
         locked = False
         try:
             await self._connection.execute(_PROBE, time_us)
@@ -97,7 +99,7 @@ class Isolation:
         rows = rows_of(self._parts, some, self._chunk_us)
         if not len(rows):
             return None
-        await self._connection.execute(f"SAVEPOINT some; {_LOCK_TIMEOUT}")
+        await self._connection.execute(f"SAVEPOINT some; {self._lock_timeout}")
         failed = None
         try:
             await copy_rows(self._connection, rows, 0, len(rows))

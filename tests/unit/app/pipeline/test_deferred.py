@@ -52,7 +52,7 @@ def test_others_pass_and_the_lock_is_met_now_and_then_by_one_request_alone() -> 
             assert not any(waiter.done() for waiter in waiting)
             assert writer.met < 80
             writer.locked = False
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(2.5):
                 assert await asyncio.gather(*waiting) == [Stored(7)] * 20
             pipeline.check_accounts()
         assert writer.database.points == 600 * 5 + 20 * 7
