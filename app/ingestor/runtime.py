@@ -32,6 +32,7 @@ from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.validate import Limits
 from ingestor.points import Ack
 from ingestor.storage.flush import FlushSettings
+from ingestor.storage.registration import Registrar
 from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
@@ -196,7 +197,7 @@ class Runtime:
         flush = FlushSettings(
             pod=self._pod,
             deduplication_window_min=settings.deduplication_window_min,
-            new_series=NewSeriesLimit(settings.new_series_per_s),
+            registrar=Registrar(NewSeriesLimit(settings.new_series_per_s)),
             rejects=RejectSampler(),
             phases=Phases(self._metrics.flush_seconds, tracer),
         )

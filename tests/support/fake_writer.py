@@ -17,18 +17,19 @@ DAY_US = 86_400_000_000
 class FakeDatabase:
     """What all writers of a test share: the ledger, and one entry for each point stored.
 
-    ``away`` refuses connections and breaks flushes.
+    ``away`` refuses connections and breaks flushes; ``refuses`` fails every flush in that way.
     """
 
     ledger: dict[uuid.UUID, Duplicate | None] = field(default_factory=dict)
     digests: dict[uuid.UUID, int] = field(default_factory=dict)
     stored: list[Part] = field(default_factory=list)
     away: bool = False
+    refuses: ErrorClass | None = None
 
     @property
     def points(self) -> int:
         """Return how many points are stored."""
-        return sum(len(part.points) for part in self.stored)
+        return sum(part.storable for part in self.stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class FakeWriter:
         self.flushed.append(Batch(list(batch.parts), batch.own_key, batch.repeated))
         await asyncio.sleep(self.flush_s)
         await self.gate.wait()
-        fault = self.faults.popleft() if self.faults else Fault()
+        fault = self.faults.popleft() if self.faults else Fault(self.database.refuses)
         if fault.error_class is not None and not fault.unknown:
             self.connected = self.connected and fault.error_class is not ErrorClass.CONNECTION
             raise FlushError("scripted", fault.error_class)
@@ -101,6 +102,13 @@ class FakeWriter:
             self.connected = False
             raise FlushError("the database does not answer", ErrorClass.CONNECTION)
 
+    async def prove(self) -> None:
+        if not self.connected or self.database.away:
+            self.connected = False
+            raise FlushError("the database does not answer", ErrorClass.CONNECTION)
+        if self.database.refuses is not None:
+            raise FlushError("the database takes no points", self.database.refuses)
+
     async def housekeep(self) -> None:
         self.housekeepings += 1
 
@@ -119,10 +127,10 @@ class FakeWriter:
     def _outcome(self, batch: Batch, part: Part) -> Outcome:
         if part.key is None:
             known = batch.own_key in self.database.ledger
-            return Duplicate(len(part.points), part.rejected) if known else Stored(len(part.points))
+            return Duplicate(part.storable, part.rejected) if known else _stored(part)
         before = self.database.ledger.get(part.key)
         if before is None:
-            return Stored(len(part.points))
+            return _stored(part)
         return before if self.database.digests[part.key] == part.digest else Failed(KeyReusedError())
 
     def _commit(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
@@ -133,5 +141,11 @@ class FakeWriter:
             if part.key is None:
                 self.database.ledger[batch.own_key] = None
             else:
-                self.database.ledger[part.key] = Duplicate(len(part.points), part.rejected)
+                rejected = part.rejected + len(part.points) - part.storable
+                self.database.ledger[part.key] = Duplicate(part.storable, rejected)
                 self.database.digests[part.key] = part.digest
+
+
+def _stored(part: Part) -> Stored:
+    aside = part.set_aside
+    return Stored(part.storable, dict(aside.counts), tuple(aside.rejects)) if aside else Stored(part.storable)

@@ -17,7 +17,7 @@ from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, HeldKeys
 from ingestor.pipeline.settlement import Settlement
 from ingestor.points import Points, Series, SeriesTable
-from ingestor.storage.contract import Outcome, Part
+from ingestor.storage.contract import Part, Settled
 from ingestor.telemetry.metrics import Metrics
 from support.fake_writer import DAY_US, FakeDatabase, FakeWriter
 from support.virtual_time import virtual_clock
@@ -80,15 +80,15 @@ class Pipeline:
             tracer=tracer,
         )
 
-    def hold(self, held: Held) -> asyncio.Future[Outcome]:
+    def hold(self, held: Held) -> asyncio.Future[Settled]:
         """Take a request in, as one that arrives now, and return what its caller waits for."""
         held.received_at = virtual_clock()
         self.settlement.hold(held)
         return self.wait(held)
 
-    def wait(self, held: Held) -> asyncio.Future[Outcome]:
+    def wait(self, held: Held) -> asyncio.Future[Settled]:
         """Return what one more caller of a held request waits for."""
-        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
         held.waiters.append(waiter)
         return waiter
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ingestor.errors import CommitUnknownError, PermanentError
 from ingestor.pipeline.held import Held
-from ingestor.storage.contract import Duplicate, Outcome, Stored
+from ingestor.storage.contract import Duplicate, Settled, Stored
 
 
 class Accounting:
@@ -42,14 +42,14 @@ class Accounting:
         self.received += sum(reasons.values())
         self.rejected.update(reasons)
 
-    def settle(self, held: Held, outcome: Outcome) -> None:
+    def settle(self, held: Held, outcome: Settled) -> None:
         """Count the outcome of a held request and of those that waited along."""
         if isinstance(outcome, Stored):
             self.committed += outcome.accepted
             if held.rejected:
                 self.rejected.update(held.rejected)
-            if outcome.refused:
-                self.rejected.update(reject.reason for reject in outcome.refused)
+            if outcome.rejected:
+                self.rejected.update(outcome.rejected)
             self.duplicate += held.repeats
         elif isinstance(outcome, Duplicate):
             self.duplicate += held.points

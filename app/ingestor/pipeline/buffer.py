@@ -5,16 +5,23 @@ ago and fewer than ``batch_rows`` wait. Of the rules tried only this one serves 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from ingestor.config import Settings
 from ingestor.errors import TransientError
+from ingestor.pipeline.deferred import DeferredRequests
 from ingestor.pipeline.held import Held, State
+from ingestor.points import Points
+from ingestor.storage.contract import Deferred
 
 HIGH_WATERMARK, LOW_WATERMARK = 0.8, 0.6
 MAX_CHUNKS = 32
 """Chunks that one flush may touch: making or locking many slows it twentyfold (measured)."""
+MAX_REQUESTS = 65_536
+"""Requests of one flush, while none fails."""
+DEFERRED_SHARE = 0.25
+"""Share of the buffer that deferred requests may take before more that would wait with them are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Buffer:
     """Held requests in order of arrival. ``points`` and ``size_bytes`` count those that wait and those being stored.
 
     A request that touches many chunks is wide: it goes alone, and one at a time, so that fresh points pass it on the
-    other connection.
+    other connection. A deferred one is tried alone as well, between the others.
     """
 
     def __init__(self, rules: BatchRules, clock: Callable[[], float]) -> None:
@@ -52,7 +59,9 @@ class Buffer:
         self._fresh: dict[int, Held] = {}
         self._wide: dict[int, Held] = {}
         self._wide_in_flight: Held | None = None
-        self._last_was_wide = False
+        self._deferred = DeferredRequests(clock)
+        self._most_requests = MAX_REQUESTS
+        self._last_was_alone = False
         self._rows = 0
         self._awaited = 0
         self._last_start = float("-inf")
@@ -64,7 +73,7 @@ class Buffer:
         self.chunk_us = 86_400_000_000
 
     def __iter__(self) -> Iterator[Held]:
-        return iter([*self._fresh.values(), *self._wide.values()])
+        return iter([*self._fresh.values(), *self._wide.values(), *self._deferred])
 
     def check_room(self) -> None:
         """Refuse where the buffer is full: from the high watermark until it is below the low one.
@@ -77,11 +86,24 @@ class Buffer:
         if self._full:
             raise TransientError("the buffer is full", reason="buffer_full")
 
+    def check_locks(self, points: Points) -> None:
+        """Refuse points of chunks that are locked, once a share of the buffer waits already.
+
+        Raises:
+            TransientError: they would have to wait.
+        """
+        if self._lock_on(points) is not None and self._deferred.size_bytes > self._rules.limit_bytes * DEFERRED_SHARE:
+            raise _locked()
+
     def add(self, held: Held) -> None:
-        """Take a request in; ``check_room`` came before."""
+        """Take a request in; ``check_room`` and ``check_locks`` came before."""
         self.points += held.points
         self.size_bytes += held.size_bytes
-        self._enqueue(held)
+        waits_for = self._lock_on(held.part.points)
+        if waits_for is None:
+            self._enqueue(held)
+        else:
+            self.defer(held, Deferred(_locked(), waits_for))
 
     def add_repeat(self, held: Held, points: int) -> None:
         """Count points that wait along with a held request; negative ones leave."""
@@ -90,7 +112,7 @@ class Buffer:
 
     def mark_answered(self, held: Held) -> None:
         """Note that a caller has an answer that relies on this request: it can't be withdrawn any more."""
-        if held.state is State.WAITING and not held.part.answered:
+        if not held.part.answered and self._is_queued(held):
             self._awaited -= 1
         held.part.answered = True
 
@@ -98,6 +120,26 @@ class Buffer:
         """Put a request back whose flush certainly stored nothing."""
         if held.state is not State.SETTLED:
             self._enqueue(held)
+
+    def defer(self, held: Held, deferred: Deferred) -> None:
+        """Let a request wait whose flush certainly stored nothing, see ``contract.Deferred``."""
+        if held.state is not State.SETTLED:
+            held.state, held.deferred = State.WAITING, deferred
+            self._deferred.add(held, deferred.waits_for)
+            self._wake_if_due()
+
+    def shrink(self, requests: int) -> None:
+        """Take half of ``requests`` next time: a batch of so many lost its connection, and one may be to blame."""
+        self._most_requests = max(1, requests // 2)
+
+    def grow(self) -> None:
+        """Take more requests again: a batch was stored."""
+        self._most_requests = min(MAX_REQUESTS, self._most_requests * 2)
+
+    def hurry(self) -> None:
+        """Try deferred requests again at once, and often, for the server stops."""
+        self._deferred.hurry()
+        self._wake_if_due()
 
     def remove(self, held: Held) -> None:
         """Let a request go that is settled or withdrawn."""
@@ -125,7 +167,10 @@ class Buffer:
         """Note that a taken batch is dealt with; the next wide one may go."""
         if batch and batch[0] is self._wide_in_flight:
             self._wide_in_flight = None
-            self._wake_if_due()
+        for held in self._deferred.end_try(batch[0]) if batch else ():
+            self._dequeue(held)
+            self._enqueue(held)
+        self._wake_if_due()
 
     async def _sleep(self, until: float) -> None:
         self._wake.clear()
@@ -143,27 +188,34 @@ class Buffer:
 
     def _due(self) -> float:
         """Return when the next batch is due, infinity where nothing can go."""
+        due = self._deferred.due_at()
         if not self._fresh and not self._wide_may_go():
-            return float("inf")
+            return due
         if self._rows >= self._rules.rows:
             return float("-inf")
-        return self._last_start + (self._rules.interval_s if self._awaited else self._rules.lazy_interval_s)
+        interval_s = self._rules.interval_s if self._awaited else self._rules.lazy_interval_s
+        return min(due, self._last_start + interval_s)
 
     def _wide_may_go(self) -> bool:
         return bool(self._wide) and self._wide_in_flight is None
 
     def _compose(self) -> list[Held]:
-        """Take the next wide request alone, or fresh ones in order while rows and chunks fit."""
-        if self._wide_may_go() and not (self._fresh and self._last_was_wide):
-            taken = [next(iter(self._wide.values()))]
-            self._wide_in_flight = taken[0]
-        else:
-            taken = self._compose_fresh()
-        self._last_was_wide = taken[0] is self._wide_in_flight
+        """Take the next deferred or wide request alone, or fresh ones in order while rows and chunks fit."""
+        taken = [] if self._fresh and self._last_was_alone else self._compose_alone()
+        self._last_was_alone = bool(taken)
+        taken = taken or self._compose_fresh()
         for held in taken:
             self._dequeue(held)
             held.state = State.FLUSHING
         return taken
+
+    def _compose_alone(self) -> list[Held]:
+        if self._deferred.due_at() <= self._clock():
+            return [self._deferred.next()]
+        if self._wide_may_go():
+            self._wide_in_flight = next(iter(self._wide.values()))
+            return [self._wide_in_flight]
+        return []
 
     def _compose_fresh(self) -> list[Held]:
         taken: list[Held] = []
@@ -171,20 +223,18 @@ class Buffer:
         chunks: set[int] = set()
         for held in self._fresh.values():
             rows += held.rows
-            first, last = self._span(held)
+            first, last = self._span(held.part.points)
             if first not in chunks or first != last:
                 chunks.update(range(first, last + 1))
-            full = rows > self._rules.max_rows or len(chunks) > MAX_CHUNKS
-            if taken and (full or held.suspect):
+            full = rows > self._rules.max_rows or len(chunks) > MAX_CHUNKS or len(taken) == self._most_requests
+            if taken and full:
                 break
             taken.append(held)
-            if held.suspect:
-                break
         return taken
 
     def _enqueue(self, held: Held) -> None:
-        held.state = State.WAITING
-        first, last = self._span(held)
+        held.state, held.deferred = State.WAITING, None
+        first, last = self._span(held.part.points)
         if last - first >= MAX_CHUNKS:
             self._wide[id(held)] = held
         else:
@@ -195,13 +245,27 @@ class Buffer:
 
     def _dequeue(self, held: Held) -> None:
         """Take a request out of its queue, if it is in one."""
-        if self._fresh.pop(id(held), None) is not None:
-            self._rows -= held.rows
-        elif self._wide.pop(id(held), None) is None:
+        if self._deferred.remove(held) or not self._is_queued(held):
             return
         self._awaited -= not held.part.answered
+        if self._fresh.pop(id(held), None) is None:
+            del self._wide[id(held)]
+        else:
+            self._rows -= held.rows
 
-    def _span(self, held: Held) -> tuple[int, int]:
-        """Return the numbers of the first and the last chunk that a request touches."""
-        points = held.part.points
+    def _is_queued(self, held: Held) -> bool:
+        return id(held) in self._fresh or id(held) in self._wide
+
+    def _lock_on(self, points: Points) -> Hashable | None:
+        """Return what points must wait for that somebody has locked, None if they need not wait."""
+        first, last = self._span(points)
+        chunks = (("chunk", number) for number in range(first, last + 1)) if self._deferred.size_bytes else ()
+        return next((chunk for chunk in chunks if chunk in self._deferred), None)
+
+    def _span(self, points: Points) -> tuple[int, int]:
+        """Return the numbers of the first and the last chunk that ``points`` touch."""
         return points.first_us // self.chunk_us, points.last_us // self.chunk_us
+
+
+def _locked() -> TransientError:
+    return TransientError("somebody has locked a chunk that it needs", reason="chunk_locked")

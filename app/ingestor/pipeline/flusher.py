@@ -79,6 +79,7 @@ class Flusher:
         outcome is unknown, and whose callers were told so.
         """
         self._draining = True
+        self._buffer.hurry()
         self._progress_at = self._clock()
         give_up_at = self._clock() + timeout_s
         while self._buffer.points and self._clock() < give_up_at:
@@ -127,6 +128,8 @@ class Flusher:
             return commit_unknown_error()
         if self._draining:
             return stopping_error()
+        if held.deferred is not None:
+            return held.deferred.error
         if self._health.up:
             return TransientError("not committed in time", reason="commit_timeout")
         return TransientError("the database is away", reason="database_away")

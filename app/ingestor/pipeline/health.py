@@ -28,6 +28,7 @@ class DatabaseHealth:
         self._blocked: dict[int, str] = {}
         self.last_error: str | None = None
         self.last_commit_at: float | None = None
+        self.commits = 0
 
     @property
     def up(self) -> bool:
@@ -51,6 +52,7 @@ class DatabaseHealth:
     def lane_works(self, lane: int, *, committed: bool = False) -> None:
         """Note that a lane connected, or committed."""
         if committed:
+            self.commits += 1
             self.last_commit_at = self._clock()
             self._metrics.last_commit.set(self.last_commit_at)
         if lane not in self._up:
@@ -58,6 +60,14 @@ class DatabaseHealth:
             self._blocked.pop(lane, None)
             self._metrics.database_up.set(1)
             logger.info("database connection works", extra={"lane": lane})
+
+    def flush_failed(self, lane: int, error: FlushError) -> None:
+        """Note an error that may be the fault of what was to be stored, not of the database."""
+        self._metrics.database_errors.labels(error.error_class).inc()
+        if str(error) != self.last_error:
+            extra = {"lane": lane, "error": str(error), **span_ids(error.span)}
+            logger.warning("flush failed, will retry", extra=extra)
+        self.last_error = str(error)
 
     def lane_failed(self, lane: int, error: FlushError) -> None:
         """Note an error; where it ends the lane's ability to write, the lane is down until it works again."""

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from opentelemetry.trace import Span
 
 from ingestor.errors import KeyReusedError
-from ingestor.storage.contract import Outcome, Part
+from ingestor.storage.contract import Deferred, Part, Settled
 
 REQUEST_OVERHEAD_BYTES = 2_500
 """What one held request costs beside its columns, measured with tracemalloc: objects, futures, three small arrays."""
@@ -42,7 +42,9 @@ class Held:
 
     ``rows`` are its valid points, ``received`` all of them; ``size_bytes`` is the memory that holding it takes;
     ``repeats`` are the points of later requests with the same key that wait along; ``failures`` counts flushes that
-    failed for a reason that may lie in the request; ``spans`` are those of the calls that are recorded, mostly none.
+    failed with it, ``blames`` those that failed with it alone while others were stored, the last at the database's
+    commit number ``blamed_at``; ``deferred`` says what it waits for by itself; ``spans`` are those of the calls that
+    are recorded, mostly none.
     """
 
     part: Part
@@ -51,8 +53,11 @@ class Held:
     added_bytes: int = 0
     repeats: int = 0
     failures: int = 0
+    blames: int = 0
+    blamed_at: int | None = None
+    deferred: Deferred | None = None
     state: State = State.WAITING
-    waiters: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Settled]] = field(default_factory=list)
     spans: tuple[Span, ...] = ()
     rows: int = field(init=False)
     received: int = field(init=False)
@@ -71,17 +76,12 @@ class Held:
         """Return all points that wait for this outcome."""
         return self.received + self.repeats
 
-    @property
-    def suspect(self) -> bool:
-        """Tell whether it must be flushed alone, lest it fail the others with it again and again."""
-        return self.failures >= 2
-
     def record(self, span: Span | None) -> None:
         """Remember the span of a call that waits for this, where it has one."""
         if span is not None and len(self.spans) < MAX_LINKS:
             self.spans = (*self.spans, span)
 
-    def answer(self, outcome: Outcome) -> None:
+    def answer(self, outcome: Settled) -> None:
         """Hand the outcome to every caller that still waits, and let go of them.
 
         A caller that raises the outcome's error has this request in its traceback: a waiter kept here would close a

@@ -22,7 +22,8 @@ from ingestor.pipeline.points_limit import PointsLimit
 from ingestor.pipeline.settlement import Settlement
 from ingestor.pipeline.singles import Singles
 from ingestor.points import Ack, Reject
-from ingestor.storage.contract import Failed, Outcome, Part, Stored
+from ingestor.storage.contract import Duplicate, Failed, Part, Settled, Stored
+from ingestor.storage.set_aside import REFUSED
 from ingestor.telemetry.metrics import PointsSnapshot
 
 KEY_AHEAD_MS = 5 * 60 * 1000
@@ -158,6 +159,7 @@ class Ingest:
         if not decoded.received:
             return Answer(ack, 0, 0)
         self._points_limit.take(decoded.received)
+        self._buffer.check_locks(decoded.points)
         repeated = self._keys.find(key, decoded.digest) if key else None
         if repeated is not None:
             repeated.record(wish.span)
@@ -180,19 +182,33 @@ class Ingest:
                 raise outcome.error
             finally:
                 del outcome  # else error, traceback and this frame keep each other, and the caller's message, alive
+        if not outcome.accepted:
+            raise _none_stored(outcome)
         if isinstance(outcome, Stored):
-            rejections = () if duplicate else (*decoded.rejects, *outcome.refused)[:MAX_REJECTS]
+            rejections = () if duplicate else (*decoded.rejects, *outcome.rejects)[:MAX_REJECTS]
             return Answer(ack, outcome.accepted, held.received - outcome.accepted, rejections, duplicate)
         return Answer(ack, outcome.accepted, outcome.rejected, duplicate=True)
 
-    async def _wait(self, held: Held) -> Outcome:
-        waiter: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    async def _wait(self, held: Held) -> Settled:
+        waiter: asyncio.Future[Settled] = asyncio.get_running_loop().create_future()
         held.waiters.append(waiter)
         try:
             return await waiter
         except asyncio.CancelledError:
             self._settlement.leave(held, waiter)
             raise
+
+
+def _none_stored(outcome: Stored | Duplicate) -> InvalidRequestError:
+    """Return what a caller gets whose points were all set aside, at the first attempt and at a repeat alike.
+
+    The ledger keeps counts alone. A request without a valid point never gets there, so the database refused these.
+    """
+    if isinstance(outcome, Stored) and outcome.rejects:
+        causes = dict.fromkeys((reject.reason, reject.message) for reject in outcome.rejects)
+    else:
+        causes = {(REFUSED, "the database refused all points when the request came first"): None}
+    return InvalidRequestError([Violation("points", reason, message) for reason, message in causes])
 
 
 async def _one_buffered() -> Answer:

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ingestor.errors import KeyInFlightError, PermanentError
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.drain import DrainEstimate
+from ingestor.pipeline.failures import FailedFlush
 from ingestor.pipeline.flush_spans import FlushSpans
 from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.settlement import Settlement
-from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, FlushError, Outcome, Stored, Writer
+from ingestor.storage.contract import Batch, Deferred, Duplicate, ErrorClass, FlushError, Outcome, Stored, Writer
 from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,6 @@ logger = logging.getLogger(__name__)
 HOUSEKEEPING_INTERVAL_S = 60.0
 IDLE_CHECK_S = 5.0
 """Time after which an idle lane asks whether its database is still there: without traffic nothing else would tell."""
-_SAME_CONNECTION = (ErrorClass.RETRY, ErrorClass.MEMORY)
-_SMALLER = (ErrorClass.SPLIT, ErrorClass.MEMORY)
-_SUSPICIOUS = (ErrorClass.RETRY, ErrorClass.MEMORY, ErrorClass.UNKNOWN)
-"""What may be one request's fault: after two such failures it goes alone."""
 
 
 class Schedule:
@@ -78,6 +74,9 @@ class Lane:
         self._writer = writer
         self._tools = tools
         self._unknown: _Unknown | None = None
+        self._failed_flush = FailedFlush(
+            number, self._flush_and_settle, writer.prove, tools.buffer, tools.settlement, tools.health
+        )
         self.in_flight: list[Held] = []
 
     async def run(self) -> None:
@@ -120,40 +119,35 @@ class Lane:
             self._forget_settled()
 
     async def _store(self, helds: list[Held]) -> None:
-        batch = Batch([held.part for held in helds], self._writer.mint_key())
+        try:
+            await self._flush_and_settle(helds)
+        except FlushError as error:
+            if error.if_committed is None:
+                await self._failed_flush.handle(error, helds)
+            else:
+                raise
+
+    async def _flush_and_settle(self, helds: list[Held]) -> None:
+        """Flush requests and settle them.
+
+        Raises:
+            FlushError: none is settled, unless the outcome of COMMIT is unknown; then this lane will find it out.
+        """
+        alone = len(helds) == 1 and helds[0].deferred is not None
+        batch = Batch([held.part for held in helds], self._writer.mint_key(), alone=alone)
         started = time.perf_counter()
         try:
             outcomes = await self._flush(helds, batch)
         except FlushError as error:
-            await self._handle(error, helds, batch)
-            return
+            if error.if_committed is not None:
+                self._remember(helds, batch, error.if_committed)
+            raise
         self._tools.drain.observe(batch.rows, time.perf_counter() - started)
-        self._committed(helds, outcomes)
+        self._settle(helds, outcomes)
 
     async def _flush(self, helds: list[Held], batch: Batch) -> Sequence[Outcome]:
         with self._tools.spans.around(self._number, helds, batch):
             return await self._writer.flush(batch)
-
-    async def _handle(self, error: FlushError, helds: list[Held], batch: Batch) -> None:
-        """Make sure that every request of a failed batch is settled, back in the buffer, or remembered as unknown.
-
-        Raises:
-            FlushError: the connection must be made anew.
-        """
-        if error.if_committed is not None:
-            self._remember(helds, batch, error.if_committed)
-            raise error
-        if error.error_class in _SMALLER and (len(helds) > 1 or error.error_class is ErrorClass.SPLIT):
-            self._tools.health.lane_failed(self._number, error)
-            await self._split(error, helds)
-            return
-        for held in helds:
-            held.failures += error.error_class in _SUSPICIOUS
-        self._give_back(helds)
-        if error.error_class not in _SAME_CONNECTION:
-            raise error
-        self._tools.health.lane_failed(self._number, error)
-        await asyncio.sleep(retry_delay_s(1, error.error_class))
 
     def _remember(self, helds: list[Held], batch: Batch, if_committed: Sequence[Outcome]) -> None:
         """Keep what hangs on the lost COMMIT, the parts that it stored; the other outcomes hold either way."""
@@ -167,24 +161,6 @@ class Lane:
             if held.state is not State.UNKNOWN:
                 self._tools.settlement.settle(held, outcome)
 
-    def _give_back(self, helds: Sequence[Held]) -> None:
-        for held in helds:
-            self._tools.buffer.give_back(held)
-        self._forget_settled()
-
-    async def _split(self, error: FlushError, helds: list[Held]) -> None:
-        if len(helds) == 1:
-            refusal = PermanentError(f"can't be stored in one transaction: {error}", reason="too_wide")
-            self._tools.settlement.settle(helds[0], Failed(refusal))
-            return
-        middle = len(helds) // 2
-        try:
-            await self._store(helds[:middle])
-        except FlushError:
-            self._give_back(helds[middle:])
-            raise
-        await self._store(helds[middle:])
-
     async def _find_out(self, unknown: _Unknown) -> None:
         """Flush the same batch again: the ledger tells whether the first COMMIT took effect."""
         try:
@@ -197,14 +173,14 @@ class Lane:
         # What the ledger calls a duplicate, the first attempt stored.
         pairs = zip(outcomes, unknown.if_committed, strict=True)
         outcomes = [first if isinstance(now, Duplicate) else now for now, first in pairs]
-        still = [index for index, outcome in enumerate(outcomes) if _open_elsewhere(outcome)]
+        still = [index for index, outcome in enumerate(outcomes) if _is_open(outcome)]
         ended = [index for index in range(len(outcomes)) if index not in still]
         self._unknown = None
         if still:  # the lost backend has not ended yet, so its transaction is still open
             parts = Batch([unknown.batch.parts[index] for index in still], unknown.batch.own_key, repeated=True)
             if_committed = [unknown.if_committed[index] for index in still]
             self._unknown = _Unknown([unknown.helds[index] for index in still], parts, if_committed)
-        self._committed([unknown.helds[index] for index in ended], [outcomes[index] for index in ended])
+        self._settle([unknown.helds[index] for index in ended], [outcomes[index] for index in ended])
         self._forget_settled()
         if still:
             await asyncio.sleep(retry_delay_s(1, ErrorClass.CONNECTION))
@@ -213,13 +189,16 @@ class Lane:
         """Keep in flight what a cancelled flush or an unknown outcome leaves open."""
         self.in_flight = [held for held in self.in_flight if held.state in (State.FLUSHING, State.UNKNOWN)]
 
-    def _committed(self, helds: list[Held], outcomes: Sequence[Outcome]) -> None:
+    def _settle(self, helds: list[Held], outcomes: Sequence[Outcome]) -> None:
         rows = sum(held.rows for held in helds)
         self._tools.metrics.flush_rows.observe(rows)
-        self._tools.health.lane_works(self._number, committed=True)
+        if any(isinstance(outcome, Stored | Duplicate) for outcome in outcomes):
+            self._tools.health.lane_works(self._number, committed=True)
+            self._tools.buffer.grow()
         for held, outcome in zip(helds, outcomes, strict=True):
             self._tools.settlement.settle(held, outcome)
 
 
-def _open_elsewhere(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and isinstance(outcome.error, KeyInFlightError)
+def _is_open(outcome: Outcome) -> bool:
+    """Return True if the key could not even be claimed: a part that waits behind its claim is certainly not stored."""
+    return isinstance(outcome, Deferred) and not outcome.claimed

@@ -6,7 +6,7 @@ from ingestor.errors import CommitUnknownError, IngestorError, TransientError
 from ingestor.pipeline.accounting import Accounting
 from ingestor.pipeline.buffer import Buffer
 from ingestor.pipeline.held import Held, HeldKeys, State
-from ingestor.storage.contract import Failed, Outcome
+from ingestor.storage.contract import Deferred, Failed, Outcome, Settled
 
 
 class Settlement:
@@ -35,6 +35,9 @@ class Settlement:
 
         A transient failure of a request whose caller has its answer is ours to retry.
         """
+        if isinstance(outcome, Deferred):
+            self._buffer.defer(held, outcome)
+            return
         if held.part.answered and isinstance(outcome, Failed) and _is_ours_to_retry(outcome.error):
             self._buffer.give_back(held)
             return
@@ -53,7 +56,7 @@ class Settlement:
             return
         held.answer(Failed(error))
 
-    def leave(self, held: Held, waiter: asyncio.Future[Outcome]) -> None:
+    def leave(self, held: Held, waiter: asyncio.Future[Settled]) -> None:
         """Note that a caller is gone; a request that nobody waits for is not stored if it still can be left out."""
         if waiter in held.waiters:
             held.waiters.remove(waiter)

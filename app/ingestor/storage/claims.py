@@ -1,14 +1,14 @@
 """Which parts of a batch are ours to store: the ledger's answer, part by part."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
 from ingestor.errors import CommitUnknownError, KeyExpiredError, KeyInFlightError, KeyReusedError
 from ingestor.keys import minted_ms
 from ingestor.storage.connection import Connection
-from ingestor.storage.contract import Batch, Duplicate, Failed, Outcome
+from ingestor.storage.contract import Batch, Deferred, Duplicate, Failed, Outcome
 from ingestor.storage.ledger import (
     Claims,
     Entry,
@@ -21,25 +21,19 @@ from ingestor.storage.ledger import (
 
 
 class PartClaims:
-    """Claim the keys of the parts of one batch in the transaction that is open, right after its savepoint ``start``.
+    """Claim the keys of the parts of one batch in the transaction that is open, right after its savepoint ``start``."""
 
-    ``storable`` is each part's number of points that may be stored; the rest of them counts as rejected.
-    """
-
-    def __init__(self, connection: Connection, batch: Batch, storable: Sequence[int], floor: Floor) -> None:
+    def __init__(self, connection: Connection, batch: Batch, floor: Floor) -> None:
         self._connection = connection
         self._batch = batch
-        self._storable = storable
+        self._storable = [part.storable for part in batch.parts]
         self._floor = floor
 
     async def claim(self, parts: Sequence[int]) -> dict[int, Outcome]:
         """Return an outcome for each of ``parts`` that must not be stored now; the others are claimed."""
         outcomes = await self._refuse_expired(parts)
         fresh = [index for index in parts if index not in outcomes]
-        entries = [self.entry(index, 0) for index in fresh if self._batch.parts[index].key]
-        keyless = [index for index in fresh if self._batch.parts[index].key is None]
-        if keyless:
-            entries.append(self._own_entry(keyless, {}))
+        entries = self._entries(fresh)
         claims = await self._claim_entries(entries)
         for index in fresh:
             outcome = self._claimed(index, claims)
@@ -47,24 +41,26 @@ class PartClaims:
                 outcomes[index] = outcome
         return outcomes
 
-    async def correct(self, parts: Sequence[int], refused: Mapping[int, int]) -> None:
-        """Write the true counts of claimed ``parts`` once it is known how many rows each lost."""
-        entries = [self.entry(i, refused[i]) for i in parts if refused.get(i) and self._batch.parts[i].key]
+    async def correct(self, parts: Sequence[int]) -> None:
+        """Write the true counts of claimed ``parts`` if points of them were set aside since they were claimed."""
+        before, self._storable = self._storable, [part.storable for part in self._batch.parts]
+        changed = [index for index in parts if before[index] != self._storable[index]]
+        keyless = {index for index in parts if self._batch.parts[index].key is None}
+        if keyless.intersection(changed):  # they share one row
+            changed += keyless.difference(changed)
+        if changed:
+            await correct_entries(self._connection, self._entries(changed))
+
+    def _entries(self, parts: Sequence[int]) -> list[Entry]:
+        """Return the ledger's rows for ``parts``."""
+        keyed = [index for index in parts if self._batch.parts[index].key]
         keyless = [index for index in parts if self._batch.parts[index].key is None]
-        if any(refused.get(index) for index in keyless):
-            entries.append(self._own_entry(keyless, refused))
-        if entries:
-            await correct_entries(self._connection, entries)
+        entries = [self._entry(self._key(index), self._batch.parts[index].digest, [index]) for index in keyed]
+        return [*entries, self._entry(self._batch.own_key, 0, keyless)] if keyless else entries
 
-    def entry(self, index: int, refused: int) -> Entry:
-        """Return the ledger's row for a part of which the database refused so many rows."""
-        part = self._batch.parts[index]
-        accepted = self._storable[index] - refused
-        return Entry(self._key(index), part.digest, accepted, self._total(index) - accepted)
-
-    def _own_entry(self, keyless: Sequence[int], refused: Mapping[int, int]) -> Entry:
-        accepted = sum(self._storable[index] - refused.get(index, 0) for index in keyless)
-        return Entry(self._batch.own_key, 0, accepted, sum(map(self._total, keyless)) - accepted)
+    def _entry(self, key: uuid.UUID, digest: int, parts: Sequence[int]) -> Entry:
+        accepted = sum(self._storable[index] for index in parts)
+        return Entry(key, digest, accepted, sum(map(self._total, parts)) - accepted)
 
     def _total(self, index: int) -> int:
         part = self._batch.parts[index]
@@ -110,7 +106,7 @@ class PartClaims:
         part = self._batch.parts[index]
         key = self._key(index)
         if key in claims.stuck:
-            return Failed(KeyInFlightError())
+            return Deferred(KeyInFlightError(), ("key", key))
         entry = claims.present.get(key)
         if entry is None:
             return None

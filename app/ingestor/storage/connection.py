@@ -163,8 +163,8 @@ async def terminated_on_failure(connection: Connection, timeout_s: float) -> Asy
 
 
 @asynccontextmanager
-async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """Run the body in a transaction of its own, with every limit.
+async def transaction(connection: Connection, settings: str = "") -> AsyncIterator[None]:
+    """Run the body in a transaction of its own, with every limit and ``settings``, further statements.
 
     COMMIT ends it, or ROLLBACK where the database refused something; anything else leaves the end to
     ``terminated_on_failure``.
@@ -172,7 +172,7 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     Raises:
         FlushError: COMMIT did not commit.
     """
-    await connection.execute(connection.begin)
+    await connection.execute(connection.begin + settings)
     try:
         yield
     except asyncpg.PostgresError as error:

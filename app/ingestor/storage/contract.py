@@ -1,8 +1,8 @@
 """What the pipeline asks of the storage and what it gets back: the border that a fake stands in for."""
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -10,15 +10,16 @@ from opentelemetry.trace import SpanContext
 
 from ingestor.errors import IngestorError, TransientError
 from ingestor.points import Points, Reject
+from ingestor.storage.set_aside import SetAside
 
 
 class ErrorClass(StrEnum):
     """What a database error calls for; the ``class`` label of ``ingestor_database_errors_total``."""
 
-    DATA = "data"  # one row is at fault: set it aside
+    DATA = "data"  # what is to be stored is at fault: that part alone is set aside
     RETRY = "retry"  # the same batch again, on the same connection
     DISK_FULL = "disk_full"  # the same, and admit nothing until it works again
-    SPLIT = "split"  # a smaller batch; one request that is too large is refused
+    SPLIT = "split"  # a smaller batch; one request that is too large is set aside
     MEMORY = "memory"  # a smaller batch, then the same again
     CONNECTION = "connection"  # a new connection, then the same batch
     SCHEMA = "schema"  # a person or the operator must act: hold
@@ -31,6 +32,7 @@ class Part:
 
     ``rejects`` are points that validation refused (``rejected`` counts them all, ``rejects`` may hold fewer);
     ``digest`` tells the same points sent again from others; ``answered`` says that the caller has its answer.
+    ``set_aside`` grows from attempt to attempt: what the database refused once is not sent again.
     """
 
     points: Points
@@ -39,14 +41,29 @@ class Part:
     rejected: int = 0
     rejects: tuple[Reject, ...] = ()
     answered: bool = False
+    set_aside: SetAside | None = None
+
+    @property
+    def storable(self) -> int:
+        """Return the number of points that may still be stored."""
+        return len(self.points) - len(self.set_aside or ())
+
+    def set_points_aside(self, positions: Iterable[int], reason: str, describe: Callable[[int], Reject]) -> None:
+        """Leave points out of every further attempt."""
+        self.set_aside = self.set_aside or SetAside.of(len(self.points))
+        self.set_aside.add(positions, reason, describe)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The part is committed but for the rows the database refused, counted by reason."""
+    """The part is committed but for the points that were set aside.
+
+    ``rejected`` counts those by reason; ``rejects`` describes the first of them.
+    """
 
     accepted: int
-    refused: tuple[Reject, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    rejects: tuple[Reject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +81,36 @@ class Failed:
     error: IngestorError
 
 
-Outcome = Stored | Duplicate | Failed
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Nothing of the part is stored now; it waits for something that the other parts need not wait for.
+
+    Parts with equal ``waits_for`` wait for the same thing, such as a lock on one chunk; None is nothing but a turn of
+    its own. ``error`` is what a caller gets whose wait ends meanwhile. ``claimed`` says that its key could be claimed,
+    so that no earlier attempt has stored it.
+    """
+
+    error: TransientError
+    waits_for: Hashable | None
+    claimed: bool = False
+
+
+Settled = Stored | Duplicate | Failed
+Outcome = Settled | Deferred
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
     """The parts of one transaction; parts without a key share ``own_key``, so that a repeat is recognised.
 
-    ``repeated`` says that this very batch was flushed before and its outcome is unknown.
+    ``repeated`` says that this very batch was flushed before and its outcome is unknown; ``alone`` that its only part
+    was deferred, so that others wait while it is tried: it gets more time for its rows and less for locks.
     """
 
     parts: list[Part]
     own_key: uuid.UUID
     repeated: bool = False
+    alone: bool = False
 
     @property
     def rows(self) -> int:
@@ -126,10 +160,17 @@ class Writer(Protocol):
         """
 
     async def check(self) -> None:
-        """See that the database answers; for times without traffic.
+        """See that the database could take points; for times without traffic.
 
         Raises:
             FlushError: it does not; the connection may be gone.
+        """
+
+    async def prove(self) -> None:
+        """Commit something, so as to know whether the database or what is to be stored is at fault.
+
+        Raises:
+            FlushError: it can't be done; the connection may be gone.
         """
 
     async def housekeep(self) -> None:

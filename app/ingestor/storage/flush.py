@@ -2,50 +2,66 @@
 
 READ COMMITTED with plain BEGIN and COMMIT. A part is stored together with its key or not at all, so whatever breaks
 in between, a repeat of the same batch ends in the same rows.
+
+A part that the others need not wait for gets an outcome of its own on the way: points that the database refuses are
+set aside, a part that meets a lock is deferred. The transaction then starts again from its savepoint without them.
 """
 
-import asyncio
 import itertools
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import asyncpg
-import numpy as np
-from numpy.typing import NDArray
 
-from ingestor.errors import LimitError, PermanentError
-from ingestor.points import Reject, SeriesTable
+from ingestor.errors import PermanentError, TransientError
+from ingestor.points import Reject
 from ingestor.storage.claims import PartClaims
 from ingestor.storage.connection import Connection, describe
-from ingestor.storage.contract import Batch, ErrorClass, Failed, FlushError, Outcome, Part, Stored
+from ingestor.storage.contract import Batch, Deferred, ErrorClass, Failed, FlushError, Outcome, Part, Stored
+from ingestor.storage.copy_rows import blocks, copy_block, copy_rows
+from ingestor.storage.isolation import Isolation, rows_of
 from ingestor.storage.ledger import Floor
-from ingestor.storage.refused import RowRefusedError, SetAside, copy_all, copy_setting_aside
-from ingestor.storage.rejects import ROWS_PER_S, RejectSampler, insert_rejects
-from ingestor.storage.rows import Rows, by_table, describe_point, lay_out
-from ingestor.storage.series import NewSeriesLimit, Unregistered, register_series
+from ingestor.storage.registration import Registrar, Registration
+from ingestor.storage.rejects import ROWS_PER_S, RejectSampler, keep_rejects
+from ingestor.storage.rows import Rows, describe_point
+from ingestor.storage.set_aside import REFUSED
 from ingestor.storage.sqlstate import COMMIT_UNKNOWN, classify
 from ingestor.telemetry.phases import Phases
 
-_REGISTER_TIMEOUT_S = 5.0
-"""Longest time for a batch's new series, the wait for another lane's included: a dead connection must not stop all."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a flush waits for a lock, in milliseconds, and how long it searches for refused rows, in seconds."""
+
+    lock_ms: int
+    search_s: float
+
+
+_TOGETHER = Patience(lock_ms=100, search_s=2.0)
+_ALONE = Patience(lock_ms=5, search_s=10.0)
+"""A part that is tried alone was told to wait: it must not keep others waiting for a lock, but its rows need time."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlushSettings:
-    """What all flushes of a process share.
-
-    One flush registers series at a time: two with the same new ones would both be charged for them.
-    """
+    """What all flushes of a process share."""
 
     pod: str
     deduplication_window_min: int
-    new_series: NewSeriesLimit
+    registrar: Registrar
     rejects: RejectSampler
     phases: Phases
     epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    registering: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class _SearchTimeUpError(Exception):
+    """The time for refused rows is used up; ``undecided`` are the parts of which rows are left."""
+
+    def __init__(self, undecided: set[int]) -> None:
+        super().__init__("the search for refused rows takes too long")
+        self.undecided = undecided
 
 
 class Flush:
@@ -61,14 +77,19 @@ class Flush:
         self._floor = floor
         self._chunk_us = chunk_us
         self._epoch = epoch
+        self._patience = _ALONE if batch.alone else _TOGETHER
         self._measure = settings.phases.measure
         self._outcomes: list[Outcome | None] = [None] * len(batch.parts)
-        self._collided: dict[int, NDArray[np.bool_]] = {}
         self._commit_sent = False
 
     async def run(self) -> list[Outcome]:
         """Store the batch and return one outcome a part; see ``contract.Writer.flush``."""
-        await self._register_series()
+        registration = Registration(self._connection, self._parts, self._epoch, self._settings.registrar)
+        if registration.needed:
+            with self._measure("series"):
+                await registration.run()
+            for index, outcome in registration.outcomes.items():
+                self._outcomes[index] = outcome
         try:
             await self._transaction()
         except (asyncpg.PostgresError, FlushError) as error:
@@ -92,94 +113,101 @@ class Flush:
         """Return the parts that have no outcome yet."""
         return [index for index, outcome in enumerate(self._outcomes) if outcome is None]
 
-    async def _register_series(self) -> None:
-        if not any(part.points.table.lacks(self._epoch) for part in self._parts):
-            return
-        for table, slots in by_table([part.points for part in self._parts]):
-            if not len(table.missing(slots, self._epoch)):
-                continue
-            with self._measure("series"):
-                async with asyncio.timeout(_REGISTER_TIMEOUT_S), self._settings.registering:
-                    missing = table.missing(slots, self._epoch)
-                    limit = self._settings.new_series
-                    unregistered = await register_series(self._connection, table, missing, self._epoch, limit)
-            self._exclude(table, unregistered)
-
-    def _exclude(self, table: SeriesTable, unregistered: Unregistered) -> None:
-        """Fail the parts with new series over the limit; mark points whose series id is another series'."""
-        if not len(unregistered.over_limit) and not len(unregistered.collided):
-            return
-        for index, part in enumerate(self._parts):
-            if part.points.table is not table:
-                continue
-            if np.isin(part.points.slots, unregistered.over_limit).any():
-                wait_s = self._settings.new_series.wait_s(len(unregistered.over_limit))
-                error = LimitError("too many new series", reason="new_series_limit", retry_after_s=wait_s)
-                self._outcomes[index] = Failed(error)
-            elif (marked := np.isin(part.points.slots, unregistered.collided)).any():
-                self._collided[index] = marked
-
     async def _transaction(self) -> None:
-        await self._connection.execute(f"{self._connection.begin}; SAVEPOINT start")
-        before = list(self._outcomes)
-        try:
-            stored = await self._claim_and_copy(copy_all)
-        except RowRefusedError:
-            await self._connection.execute("ROLLBACK TO SAVEPOINT start")
-            self._outcomes = before
-            stored = await self._claim_and_copy(copy_setting_aside)
-        await self._keep_rejects(stored)
+        lock_timeout = f"SET LOCAL lock_timeout = '{self._patience.lock_ms}ms'"
+        await self._connection.execute(f"{self._connection.begin}; {lock_timeout}; SAVEPOINT start")
+        await self._keep_rejects(await self._store())
         with self._measure("commit"):
             self._commit_sent = True
             status = await self._connection.execute("COMMIT")
         if status != "COMMIT":
             raise FlushError(f"COMMIT was answered by {status}", ErrorClass.UNKNOWN)
 
-    async def _claim_and_copy(self, copy: Callable[[Connection, Rows], Awaitable[SetAside]]) -> list[int]:
+    async def _store(self) -> list[int]:
+        """Store what can be stored now and return the parts; each new start leaves out more of the batch."""
+        before, search = list(self._outcomes), False
+        while True:
+            try:
+                return await self._claim_and_copy(search=search)
+            except _SearchTimeUpError as error:
+                deferred = dict.fromkeys(error.undecided, Deferred(_still_searching(), None, claimed=True))
+                search = False
+            except asyncpg.PostgresError as error:
+                error_class = classify(error)
+                if error_class is ErrorClass.CONNECTION or (search and error_class is ErrorClass.DATA):
+                    raise
+                await self._start_again(before)
+                search = error_class is ErrorClass.DATA
+                deferred = {} if search else await self._isolation().held_up_by(error)
+                if not search and not deferred:
+                    raise
+            await self._start_again(before)
+            for index, outcome in deferred.items():
+                before[index] = self._outcomes[index] = outcome
+
+    def _isolation(self) -> Isolation:
+        return Isolation(self._connection, self._parts, self._open(), self._chunk_us)
+
+    async def _start_again(self, outcomes: list[Outcome | None]) -> None:
+        await self._connection.execute("ROLLBACK TO SAVEPOINT start")
+        self._outcomes = list(outcomes)
+
+    async def _claim_and_copy(self, *, search: bool) -> list[int]:
         """Claim what is ours, copy its rows, and return the parts that are stored by this transaction."""
-        lost = [int(self._collided[index].sum()) if index in self._collided else 0 for index in range(len(self._parts))]
-        storable = [len(part.points) - lost[index] for index, part in enumerate(self._parts)]
-        claims = PartClaims(self._connection, self._batch, storable, self._floor)
+        claims = PartClaims(self._connection, self._batch, self._floor)
         with self._measure("ledger"):
             for index, outcome in (await claims.claim(self._open())).items():
                 self._outcomes[index] = outcome
         ours = self._open()
-        rows = lay_out(
-            [self._parts[index].points for index in ours],
-            self._chunk_us,
-            [self._collided.get(index) for index in ours],
-        )
-        aside = SetAside()
+        rows = rows_of(self._parts, ours, self._chunk_us)
         if len(rows):
             with self._measure("copy"):
-                aside = await copy(self._connection, rows)
-        refused = Counter(ours[owner] for owner, _ in aside.rejects)
-        if refused:
-            await claims.correct(ours, refused)
-        for position, index in enumerate(ours):
-            rejects = (*self._collisions(index), *aside.rows_of(position))
-            self._outcomes[index] = Stored(storable[index] - refused[index], rejects)
+                await (self._copy_by_blocks(rows, ours) if search else copy_rows(self._connection, rows, 0, len(rows)))
+        if search:
+            await claims.correct(ours)
+        for index in ours:
+            self._outcomes[index] = _stored(self._parts[index])
         return ours
 
-    def _collisions(self, index: int) -> Iterator[Reject]:
-        if index in self._collided:
-            for position in np.flatnonzero(self._collided[index]):
-                message = "the id of this series belongs to another series"
-                yield describe_point(self._parts[index].points, int(position), "series_collision", message)
+    async def _copy_by_blocks(self, rows: Rows, ours: Sequence[int]) -> None:
+        """Copy all rows but those that the database refuses, and set these aside.
 
-    async def _keep_rejects(self, stored: list[int]) -> None:
+        Raises:
+            _SearchTimeUpError: it takes too long; what was set aside until then stays so in later attempts.
+        """
+        give_up_at = time.monotonic() + self._patience.search_s
+        for first, end in blocks(rows):
+            if time.monotonic() > give_up_at:
+                raise _SearchTimeUpError({ours[rows.locate(row)[0]] for row in range(first, len(rows))})
+            for row, message in (await copy_block(self._connection, rows, first, end)).items():
+                owner, position = rows.locate(row)
+                _refuse(self._parts[ours[owner]], [position], message)
+
+    async def _keep_rejects(self, stored: Sequence[int]) -> None:
         rejects: list[Reject] = []
         for index in stored:
-            outcome = self._outcomes[index]
-            rejects += self._parts[index].rejects
-            rejects += outcome.refused if isinstance(outcome, Stored) else ()
+            part = self._parts[index]
+            rejects += (*part.rejects, *(part.set_aside.rejects if part.set_aside else ()))
         for part, outcome in zip(self._parts, self._settled(), strict=True):
             if part.answered and isinstance(outcome, Failed) and isinstance(outcome.error, PermanentError):
                 rejects += _given_up(part, outcome.error)
         kept = self._settings.rejects.sample(rejects)
         if kept:
             with self._measure("rejects"):
-                await insert_rejects(self._connection, self._settings.pod, kept)
+                await keep_rejects(self._connection, self._settings.pod, kept)
+
+
+def _stored(part: Part) -> Stored:
+    aside = part.set_aside
+    return Stored(part.storable, dict(aside.counts), tuple(aside.rejects)) if aside else Stored(part.storable)
+
+
+def _refuse(part: Part, positions: Sequence[int], message: str) -> None:
+    part.set_points_aside(positions, REFUSED, lambda at: describe_point(part.points, at, REFUSED, message))
+
+
+def _still_searching() -> TransientError:
+    return TransientError("points that the database refuses are being searched for", reason="commit_timeout")
 
 
 def _given_up(part: Part, error: PermanentError) -> list[Reject]:

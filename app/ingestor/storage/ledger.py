@@ -33,8 +33,9 @@ _EXPIRE = """
 DELETE FROM {schema}.ledger
 WHERE key IN (SELECT key FROM {schema}.ledger WHERE key < $1 ORDER BY key LIMIT $2)
 """
+_MAX_STUCK = 5
+"""Keys for which one flush waits; from there on it takes every further one for stuck: the table may be locked."""
 _ONE_KEY_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '20ms'"
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '5s'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,12 @@ async def claim_keys_singly(connection: Connection, entries: Sequence[Entry]) ->
     """Do the same key by key and name those whose twin is still in flight, so that the others need not wait."""
     present: dict[uuid.UUID, Entry] = {}
     stuck: set[uuid.UUID] = set()
+    usual = await connection.fetchval("SHOW lock_timeout")
     await connection.execute(_ONE_KEY_LOCK_TIMEOUT)
     for entry in sorted(entries, key=lambda entry: entry.key):
+        if len(stuck) >= _MAX_STUCK:
+            stuck.add(entry.key)
+            continue
         await connection.execute("SAVEPOINT one_key")
         try:
             claims = await claim_keys(connection, [entry])
@@ -124,7 +129,7 @@ async def claim_keys_singly(connection: Connection, entries: Sequence[Entry]) ->
             present |= claims.present
             stuck |= claims.stuck
         await connection.execute("RELEASE SAVEPOINT one_key")
-    await connection.execute(_LOCK_TIMEOUT)
+    await connection.execute(f"SET LOCAL lock_timeout = '{usual}'")
     return Claims(present, frozenset(stuck))
 
 

@@ -1,10 +1,18 @@
 """Keep refused points for people, a bounded number of them a second; counts stay exact elsewhere."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 
+import asyncpg
+
 from ingestor.points import Reject
-from ingestor.storage.connection import Connection
+from ingestor.storage.by_halves import insert_by_halves, search_statement
+from ingestor.storage.connection import Connection, describe
+from ingestor.storage.contract import ErrorClass
+from ingestor.storage.sqlstate import classify
+
+logger = logging.getLogger(__name__)
 
 ROWS_PER_S = 100
 """Rows kept per pod and reason in one second: a client gone wrong must not fill the disk."""
@@ -13,6 +21,10 @@ _INSERT = """
 INSERT INTO {schema}.rejects (pod, reason, field, message, point)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
 """
+_SEARCH = search_statement("""
+INSERT INTO {schema}.rejects (pod, reason, field, message, point)
+SELECT one->>0, one->>1, one->>2, one->>3, (one->>4)::jsonb FROM unnest(block) AS one
+""")
 
 
 class RejectSampler:
@@ -37,8 +49,41 @@ class RejectSampler:
         return kept
 
 
-async def insert_rejects(connection: Connection, pod: str, rejects: list[Reject]) -> None:
-    """Write ``rejects`` in the transaction that is open."""
+async def keep_rejects(connection: Connection, pod: str, rejects: list[Reject]) -> None:
+    """Write ``rejects`` in the transaction that is open, which goes on if the database refuses some of them.
+
+    A database in LATIN1 has no way to write other scripts, so what it refuses is written again in ASCII, each for
+    itself. What it refuses then is logged by its number.
+
+    Raises:
+        asyncpg.PostgresError: the connection is lost.
+    """
+    await connection.execute("SAVEPOINT rejects")
+    try:
+        try:
+            await _insert(connection, pod, rejects)
+        except asyncpg.PostgresError as error:
+            await _go_back(connection, error)
+            if lost := await insert_by_halves(connection, _SEARCH, [_in_ascii(pod, reject) for reject in rejects]):
+                logger.warning("rejects not kept", extra={"rejects": len(lost), "error": next(iter(lost.values()))})
+    except asyncpg.PostgresError as error:
+        await _go_back(connection, error)
+        logger.warning("rejects not kept", extra={"rejects": len(rejects), "error": describe(error)})
+
+
+async def _go_back(connection: Connection, error: asyncpg.PostgresError) -> None:
+    if classify(error) is ErrorClass.CONNECTION:
+        raise error
+    await connection.execute("ROLLBACK TO SAVEPOINT rejects")
+
+
+def _in_ascii(pod: str, reject: Reject) -> tuple[str, ...]:
+    """Return the columns of a reject with character references, such as ``&#26481;``, for what ASCII lacks."""
+    columns = (pod, reject.reason, reject.field, reject.message, reject.point)
+    return tuple(column.encode("ascii", "xmlcharrefreplace").decode("ascii") for column in columns)
+
+
+async def _insert(connection: Connection, pod: str, rejects: list[Reject]) -> None:
     await connection.execute(
         _INSERT,
         pod,

@@ -19,6 +19,7 @@ from ingestor.points import (
     describe_identity,
 )
 from ingestor.storage.copy_format import encode_rows, sort_order
+from ingestor.storage.set_aside import SetAside
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,30 +42,33 @@ class Rows:
         """Return the COPY stream of rows ``first`` to ``end`` (excluded)."""
         return encode_rows(self.ids[first:end], self.times_us[first:end], self.values[first:end])
 
+    def as_json(self, first: int, end: int) -> list[tuple[int, int, str]]:
+        """Return time in microseconds, series and value of rows ``first`` to ``end`` (excluded).
+
+        A value is text: JSON has neither NaN nor infinities.
+        """
+        columns = (self.times_us[first:end].tolist(), self.ids[first:end].tolist(), self.values[first:end].tolist())
+        return [(time_us, series_id, repr(value)) for time_us, series_id, value in zip(*columns, strict=True)]
+
     def locate(self, row: int) -> tuple[int, int]:
         """Return the part of a row, and the row's position in that part."""
         origin = int(self.origin[row])
         part = int(np.searchsorted(self.starts, origin, side="right")) - 1
         return part, origin - int(self.starts[part])
 
-    def reject(self, row: int, reason: str, message: str) -> tuple[int, Reject]:
-        """Return the part of a row that is not stored, and what is kept of it."""
-        part, position = self.locate(row)
-        return part, describe_point(self.parts[part], position, reason, message)
 
-
-def lay_out(parts: Sequence[Points], chunk_us: int, left_out: Sequence[NDArray[np.bool_] | None]) -> Rows:
-    """Lay the columns of ``parts`` end to end, without the points marked in ``left_out``, and sort them for COPY."""
+def lay_out(parts: Sequence[Points], chunk_us: int, left_out: Sequence[SetAside | None]) -> Rows:
+    """Lay the columns of ``parts`` end to end, without the points in ``left_out``, and sort them for COPY."""
     starts = np.cumsum([0, *(len(points) for points in parts)])[:-1]
     ids = np.concatenate([np.empty(0, np.int64), *(table.ids(slots) for table, slots in by_table(parts))])
     times_us = np.concatenate([np.empty(0, np.int64), *(points.times_us for points in parts)])
     values = np.concatenate([np.empty(0, np.float64), *(points.values for points in parts)])
     one_chunk = len({us // chunk_us for points in parts for us in (points.first_us, points.last_us)}) <= 1
     order = sort_order(ids, None if one_chunk else times_us // chunk_us)
-    if any(marked is not None for marked in left_out):
+    if any(left_out):
         marks = [
-            np.zeros(len(points), np.bool_) if marked is None else marked
-            for points, marked in zip(parts, left_out, strict=True)
+            aside.marks if aside else np.zeros(len(points), np.bool_)
+            for points, aside in zip(parts, left_out, strict=True)
         ]
         order = order[~np.concatenate(marks)[order]]
     return Rows(parts, starts, order, ids.take(order), times_us.take(order), values.take(order))

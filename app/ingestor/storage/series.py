@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import asyncpg
 import numpy as np
 
 from ingestor.points import SeriesTable, SlotColumn
+from ingestor.storage.by_halves import BLOCK_ROWS, insert_by_halves, search_statement
 from ingestor.storage.connection import Connection, transaction
+from ingestor.storage.contract import ErrorClass
+from ingestor.storage.sqlstate import classify
 
 _KNOWN = "SELECT id, digest FROM {schema}.series WHERE id = ANY($1::bigint[])"
 _INSERT = """
@@ -19,6 +23,14 @@ INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels)
 SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::jsonb[]) ORDER BY 1
 ON CONFLICT (id) DO NOTHING
 """
+_SEARCH = search_statement("""
+INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels)
+SELECT (one->>0)::bigint, decode(one->>1, 'hex'), one->>2, one->>3, (one->4)::jsonb FROM unnest(block) AS one ORDER BY 1
+ON CONFLICT (id) DO NOTHING
+""")
+_LOCK_TIMEOUT = "; SET LOCAL lock_timeout = '100ms'"
+_SEARCH_S = 2.0
+"""Longest search for refused series in one flush; what is left waits for its next."""
 
 
 class NewSeriesLimit:
@@ -49,10 +61,15 @@ class NewSeriesLimit:
 
 @dataclass(frozen=True, slots=True)
 class Unregistered:
-    """Slots whose rows can't be stored: ids that belong to other series, and new series over the limit."""
+    """Slots whose rows can't be stored, and why.
+
+    ``collided`` have ids that belong to other series; ``refused`` are those that the database refused, with its words;
+    ``over_limit`` are new series over the limit, and those for which there was no time.
+    """
 
     collided: SlotColumn
     over_limit: SlotColumn
+    refused: dict[int, str]
 
 
 async def register_series(
@@ -60,32 +77,63 @@ async def register_series(
 ) -> Unregistered:
     """Insert the series of ``slots`` (distinct) that the database lacks, and remember those it has.
 
-    One sorted INSERT, then a second statement that compares digests: a single statement would not see a twin that
-    commits meanwhile. A collision of ids is never merged.
+    One sorted INSERT in a transaction of its own, then a second statement that compares digests: a single statement
+    would not see a twin that commits meanwhile. A collision of ids is never merged.
     """
-    async with transaction(connection):
+    async with transaction(connection, _LOCK_TIMEOUT):
         known = await _digests(connection, table, slots)
-        ids = table.ids(slots)
-        new = slots[[series_id not in known for series_id in ids.tolist()]]
+        new = slots[[series_id not in known for series_id in table.ids(slots).tolist()]]
         allowed, over_limit = np.split(new, [limit.take(len(new))])
+        refused: dict[int, str] = {}
         if len(allowed):
-            series = [table.series[slot] for slot in allowed]
-            await connection.execute(
-                _INSERT,
-                table.ids(allowed).tolist(),
-                [table.digests[slot] for slot in allowed],
-                [one.service_name for one in series],
-                [one.metric_name for one in series],
-                [one.labels_json() for one in series],
-            )
+            refused, undecided = await _insert(connection, table, allowed)
+            over_limit = np.concatenate([over_limit, undecided])
             known |= await _digests(connection, table, allowed)
-    refused = set(over_limit.tolist())
+    left_out = {*over_limit.tolist(), *refused}
     collided = [
-        slot for slot in slots.tolist() if slot not in refused and known.get(_id(table, slot)) != table.digests[slot]
+        slot for slot in slots.tolist() if slot not in left_out and known.get(_id(table, slot)) != table.digests[slot]
     ]
-    stored = slots[~np.isin(slots, [*collided, *refused])]
-    table.mark_stored(stored, epoch)
-    return Unregistered(np.array(collided, np.int32), over_limit)
+    table.mark_stored(slots[~np.isin(slots, [*collided, *left_out])], epoch)
+    return Unregistered(np.array(collided, np.int32), over_limit, refused)
+
+
+async def _insert(connection: Connection, table: SeriesTable, slots: SlotColumn) -> tuple[dict[int, str], SlotColumn]:
+    """Insert the series of ``slots``; return those that the database refused, and those it was not asked for."""
+    series = [table.series[slot] for slot in slots]
+    await connection.execute("SAVEPOINT series")
+    try:
+        await connection.execute(
+            _INSERT,
+            table.ids(slots).tolist(),
+            [table.digests[slot] for slot in slots],
+            [one.service_name for one in series],
+            [one.metric_name for one in series],
+            [one.labels_json() for one in series],
+        )
+    except asyncpg.PostgresError as error:
+        if classify(error) is not ErrorClass.DATA:
+            raise
+        await connection.execute("ROLLBACK TO SAVEPOINT series")
+        return await _insert_by_halves(connection, table, slots)
+    return {}, slots[:0]
+
+
+async def _insert_by_halves(
+    connection: Connection, table: SeriesTable, slots: SlotColumn
+) -> tuple[dict[int, str], SlotColumn]:
+    refused: dict[int, str] = {}
+    give_up_at = time.monotonic() + _SEARCH_S
+    for first in range(0, len(slots), BLOCK_ROWS):
+        if time.monotonic() > give_up_at:
+            return refused, slots[first:]
+        block = slots[first : first + BLOCK_ROWS]
+        rows = [
+            (_id(table, slot), table.digests[slot].hex(), one.service_name, one.metric_name, dict(one.labels))
+            for slot, one in ((slot, table.series[slot]) for slot in block.tolist())
+        ]
+        found = await insert_by_halves(connection, _SEARCH, rows)
+        refused |= {int(block[position]): message for position, message in found.items()}
+    return refused, slots[:0]
 
 
 async def _digests(connection: Connection, table: SeriesTable, slots: SlotColumn) -> dict[int, bytes]:

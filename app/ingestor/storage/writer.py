@@ -20,6 +20,7 @@ from ingestor.storage.connection import (
 from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
 from ingestor.storage.ledger import Floor, beat, expire_keys
+from ingestor.storage.proof import prove
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
@@ -85,6 +86,15 @@ class PostgresWriter:
                 pass
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"the database does not answer: {describe(error)}", classify(error)) from error
+
+    async def prove(self) -> None:
+        """Commit something; see ``contract.Writer.prove``."""
+        connection = self._connected()
+        try:
+            async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
+                await prove(connection, self.mint_key())
+        except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
+            raise FlushError(f"the database takes no points: {describe(error)}", classify(error)) from error
 
     async def housekeep(self) -> None:
         """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""

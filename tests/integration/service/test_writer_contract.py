@@ -12,6 +12,7 @@ from ingestor.errors import KeyReusedError, LimitError, TransientError
 from ingestor.keys import mint_key
 from ingestor.storage.contract import Batch, Duplicate, ErrorClass, Failed, FlushError, Outcome, Part, Stored, Writer
 from ingestor.storage.flush import FlushSettings
+from ingestor.storage.registration import Registrar
 from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
@@ -73,7 +74,7 @@ async def _fake(_: Database) -> AsyncIterator[Subject]:
 async def _real(database: Database) -> AsyncIterator[Subject]:
     limit = AdjustableLimit()
     phases = Phases(Metrics(CollectorRegistry()).flush_seconds)
-    settings = FlushSettings("pod", 60, limit, RejectSampler(), phases)
+    settings = FlushSettings("pod", 60, Registrar(limit), RejectSampler(), phases)
     async with CommitProxy(database.writer_url) as proxy:
         writer = PostgresWriter(proxy.url, "analytics", settings)
         yield Subject(writer, lambda committed: proxy.break_next_commit(let_through=committed), limit.give)

@@ -7,7 +7,7 @@ import pytest
 from ingestor.errors import KeyReusedError, PermanentError, TransientError
 from ingestor.pipeline.accounting import Accounting
 from ingestor.points import Reject
-from ingestor.storage.contract import Duplicate, Failed, Outcome, Stored
+from ingestor.storage.contract import Duplicate, Failed, Settled, Stored
 from support.pipeline import make_held
 
 TRANSIENT = Failed(TransientError("away", reason="database_away"))
@@ -20,7 +20,7 @@ REFUSED_ROW = Reject(0, "refused_by_database", "", "", "{}")
     ("outcome", "expected", "expected_answered"),
     [
         (Stored(10), {"committed": 10, "rejected": 2, "duplicate": 12}, None),
-        (Stored(9, (REFUSED_ROW,)), {"committed": 9, "rejected": 3, "duplicate": 12}, None),
+        (Stored(9, {"refused_by_database": 1}, (REFUSED_ROW,)), {"committed": 9, "rejected": 3, "duplicate": 12}, None),
         (Duplicate(10, 2), {"duplicate": 24}, None),
         (Duplicate(3, 9), {"duplicate": 24}, None),
         (TRANSIENT, {"refused": 24}, None),
@@ -28,7 +28,7 @@ REFUSED_ROW = Reject(0, "refused_by_database", "", "", "{}")
     ],
 )
 def test_an_outcome_accounts_for_all_points_of_a_request_and_of_its_repeats(
-    outcome: Outcome, expected: dict[str, int], expected_answered: dict[str, int] | None, answered: bool
+    outcome: Settled, expected: dict[str, int], expected_answered: dict[str, int] | None, answered: bool
 ) -> None:
     accounting = Accounting()
     held = make_held(10, rejected={"name_empty": 2}, answered=answered)
@@ -44,7 +44,7 @@ def test_rejected_points_are_counted_by_their_reasons() -> None:
     accounting = Accounting()
     held = make_held(10, rejected={"name_empty": 2, "labels_too_many": 1})
     accounting.receive(held.points)
-    accounting.settle(held, Stored(9, (REFUSED_ROW,)))
+    accounting.settle(held, Stored(9, {"refused_by_database": 1}, (REFUSED_ROW,)))
     accounting.reject({"name_empty": 5})
     assert accounting.rejected == {"name_empty": 7, "labels_too_many": 1, "refused_by_database": 1}
     assert accounting.received == 18

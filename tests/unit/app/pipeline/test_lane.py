@@ -14,7 +14,8 @@ from support.fake_writer import FakeDatabase, FakeWriter, Fault
 from support.pipeline import make_held, running_pipeline, wait_until
 from support.virtual_time import run_virtually, virtual_clock
 
-NEW_CONNECTION = [ErrorClass.CONNECTION, ErrorClass.DISK_FULL, ErrorClass.SCHEMA, ErrorClass.UNKNOWN, ErrorClass.DATA]
+NEW_CONNECTION = [ErrorClass.CONNECTION, ErrorClass.DISK_FULL]
+SAME_CONNECTION = [ErrorClass.RETRY, ErrorClass.SCHEMA, ErrorClass.UNKNOWN]
 
 
 def _error_of(outcome: Outcome) -> Exception:
@@ -23,7 +24,7 @@ def _error_of(outcome: Outcome) -> Exception:
 
 
 @pytest.mark.parametrize("answered", [False, True])
-@pytest.mark.parametrize("error_class", [*NEW_CONNECTION, ErrorClass.RETRY])
+@pytest.mark.parametrize("error_class", [*NEW_CONNECTION, *SAME_CONNECTION])
 def test_a_failed_flush_is_tried_again_until_it_is_stored_once(error_class: ErrorClass, answered: bool) -> None:
     async def scenario() -> None:
         writer = FakeWriter(FakeDatabase())
@@ -33,7 +34,7 @@ def test_a_failed_flush_is_tried_again_until_it_is_stored_once(error_class: Erro
             assert outcome == Stored(10)
             assert pipeline.totals() == {"committed": 10}
             pipeline.check_accounts()
-            assert writer.connects == (1 if error_class is ErrorClass.RETRY else 4)
+            assert writer.connects == (1 if error_class in SAME_CONNECTION else 4)
         assert writer.database.points == 10
 
     run_virtually(scenario())

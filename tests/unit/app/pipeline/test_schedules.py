@@ -11,7 +11,7 @@ from ingestor.errors import CommitUnknownError
 from ingestor.keys import mint_key
 from ingestor.pipeline.buffer import MAX_CHUNKS
 from ingestor.pipeline.held import Held
-from ingestor.storage.contract import Duplicate, ErrorClass, Failed, Outcome, Stored
+from ingestor.storage.contract import Duplicate, ErrorClass, Failed, Settled, Stored
 from support.fake_writer import FakeDatabase, FakeWriter, Fault
 from support.pipeline import Pipeline, make_held, running_pipeline, wait_until
 from support.virtual_time import run_virtually
@@ -24,7 +24,7 @@ class Caller:
     """One caller: its request, and what it waits for, None where it was answered at once."""
 
     held: Held
-    waiter: asyncio.Future[Outcome] | None
+    waiter: asyncio.Future[Settled] | None
 
 
 @dataclass

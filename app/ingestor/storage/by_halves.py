@@ -1,0 +1,76 @@
+"""Insert rows of which the database refuses some, in the transaction that is open, and find out which.
+
+The server does the search: it halves a block that it refused, each half behind a savepoint, down to single rows. So
+neither the number of refused rows nor the language of the messages matters: no message is parsed.
+"""
+
+import json
+from collections.abc import Sequence
+
+from ingestor.storage.connection import Connection
+from ingestor.storage.sqlstate import SURROUNDINGS_PATTERN
+
+BLOCK_ROWS = 1_000
+"""Most rows of one statement, so that it ends within its time limit on slow machines too: 0.05 s where all are bad."""
+
+_MESSAGE_CHARACTERS = 500
+
+# DO takes no parameters, so the rows come in a setting; the answer goes back in another. The transaction ends both.
+_HAND_OVER = "SELECT set_config('ingestor.rows', $1, true)"
+_SEARCH = """
+DO $search$
+DECLARE
+    rows     json[]    := ARRAY(SELECT json_array_elements(current_setting('ingestor.rows')::json));
+    firsts   integer[] := ARRAY[1];
+    lasts    integer[] := ARRAY[cardinality(rows)];
+    refused  jsonb     := '[]';
+    top      integer   := 1;
+    block    json[];
+    first_   integer;
+    last_    integer;
+BEGIN
+    WHILE top > 0 LOOP
+        first_ := firsts[top];
+        last_ := lasts[top];
+        block := rows[first_:last_];
+        top := top - 1;
+        BEGIN
+            %(insert)s;
+        EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF SQLSTATE ~ '%(surroundings)s' THEN
+                RAISE;
+            ELSIF first_ = last_ THEN
+                refused := refused || jsonb_build_array(jsonb_build_array(first_ - 1, SQLSTATE || ': ' || SQLERRM));
+            ELSE
+                firsts[top + 1] := (first_ + last_) / 2 + 1;
+                lasts[top + 1] := last_;
+                firsts[top + 2] := first_;
+                lasts[top + 2] := (first_ + last_) / 2;
+                top := top + 2;
+            END IF;
+        END;
+    END LOOP;
+    PERFORM set_config('ingestor.refused', refused::text, true);
+END
+$search$
+"""
+_ANSWER = "SELECT current_setting('ingestor.refused')"
+
+
+def search_statement(insert: str) -> str:
+    """Return the search around ``insert``, a statement that inserts the rows of the array ``block``, each as JSON."""
+    return _SEARCH % {"insert": insert, "surroundings": SURROUNDINGS_PATTERN}
+
+
+async def insert_by_halves(
+    connection: Connection, search: str, rows: Sequence[Sequence[int | str | dict[str, str]]]
+) -> dict[int, str]:
+    """Insert ``rows`` (``BLOCK_ROWS`` at most) but those that are refused; return each one's position and the reason.
+
+    Raises:
+        asyncpg.PostgresError: what the database says has nothing to do with the rows.
+    """
+    await connection.execute(_HAND_OVER, json.dumps(rows))
+    await connection.execute(search)
+    refused = json.loads(await connection.fetchval(_ANSWER))
+    return {position: message.splitlines()[0][:_MESSAGE_CHARACTERS] for position, message in refused}
