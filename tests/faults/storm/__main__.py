@@ -13,7 +13,7 @@ import typer
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from faults.storm.plan import default_plan, short_plan
+from faults.storm.plan import default_plan, hostile_plan, short_plan
 from faults.storm.report import Report
 from faults.storm.sabotage import WRITERS
 from faults.storm.storm import run_storm
@@ -29,15 +29,21 @@ def main(
     points: Annotated[int, typer.Option(min=1_000, help="Points to store, at least.")] = 600_000,
     minutes: Annotated[float, typer.Option(min=0, help="Least duration, with as many more faults.")] = 0.0,
     long: Annotated[bool, typer.Option("--long", help="An hour.")] = False,
+    hostile: Annotated[bool, typer.Option("--hostile", help="Rules, locks and bad points above all.")] = False,
     short: Annotated[bool, typer.Option("--short", help="What `make test` runs.")] = False,
-    sabotage: Annotated[str, typer.Option(help="Break the servers: ledger (off) or ack (before COMMIT).")] = "",
+    sabotage: Annotated[
+        str, typer.Option(help="Break the servers: ledger (off), ack (before COMMIT), silence (of refusals).")
+    ] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as well.")] = None,
 ) -> None:
     """Prove that every acked point is stored exactly once, whatever fails."""
     if sabotage not in ("", *WRITERS):
         raise typer.BadParameter(f"one of {', '.join(WRITERS)}", param_hint="--sabotage")
     seed = int.from_bytes(os.urandom(3), "big") if seed is None else seed
-    plan = short_plan(seed) if short else default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
+    if short or hostile:
+        plan = short_plan(seed) if short else hostile_plan(seed)
+    else:
+        plan = default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
 
     async def run() -> Report:
         task = asyncio.current_task()
