@@ -38,6 +38,7 @@ async def _storm(plan: Plan, prepared_cluster: Path, logs: Path, sabotage: str =
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(short_plan(SEED), prepared_cluster, tmp_path)
     assert report.passed, "\n".join(report.lines())
@@ -50,6 +51,7 @@ async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, t
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ledger")
     assert report.verdict.doubled > 0
@@ -58,6 +60,7 @@ async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: P
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_storm_finds_losses_where_acks_come_before_commit(prepared_cluster: Path, tmp_path: Path) -> None:
     report = await _storm(_sabotage_plan(), prepared_cluster, tmp_path, "ack")
     assert report.verdict.lost > 0
@@ -66,6 +69,7 @@ async def test_a_storm_finds_losses_where_acks_come_before_commit(prepared_clust
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_a_storm_finds_refused_points_that_nobody_hears_of(prepared_cluster: Path, tmp_path: Path) -> None:
     plan = replace(_sabotage_plan(), counts={Kind.SAMPLES_CHECK: 3, Kind.SAMPLES_TRIGGER: 3}, hostile_clients=3)
     report = await _storm(plan, prepared_cluster, tmp_path, "silence")
@@ -193,8 +197,19 @@ def _rules(database: Database) -> Rules:
 
 
 def _sabotage_plan() -> Plan:
-    without = {"namespaces": False, "disks": False, "clocks": False, "pooler": False, "latin": False}
-    return Plan(SEED, 15_000, SABOTAGE_COUNTS, servers=2, hostile_clients=0, slices=0, **without)
+    return Plan(
+        SEED,
+        15_000,
+        SABOTAGE_COUNTS,
+        servers=2,
+        hostile_clients=0,
+        slices=0,
+        pooled=0,
+        namespaces=False,
+        disks=False,
+        clocks=False,
+        latin=False,
+    )
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_seed_another() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from faults.storm.plan import default_plan, hostile_plan, short_plan
+from faults.storm.pooler import MODES
 from faults.storm.report import Report
 from faults.storm.sabotage import WRITERS
 from faults.storm.storm import run_storm
@@ -34,16 +36,21 @@ def main(
     sabotage: Annotated[
         str, typer.Option(help="Break the servers: ledger (off), ack (before COMMIT), silence (of refusals).")
     ] = "",
+    pooler: Annotated[str, typer.Option(help="A PgBouncer before each server: session or transaction.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as well.")] = None,
 ) -> None:
     """Prove that every acked point is stored exactly once, whatever fails."""
     if sabotage not in ("", *WRITERS):
         raise typer.BadParameter(f"one of {', '.join(WRITERS)}", param_hint="--sabotage")
+    if pooler not in ("", *MODES):
+        raise typer.BadParameter(f"one of {', '.join(MODES)}", param_hint="--pooler")
     seed = int.from_bytes(os.urandom(3), "big") if seed is None else seed
     if short or hostile:
         plan = short_plan(seed) if short else hostile_plan(seed)
     else:
         plan = default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
+    if pooler:
+        plan = replace(plan, pooler=pooler, pooled=plan.servers)
 
     async def run() -> Report:
         task = asyncio.current_task()

@@ -46,12 +46,10 @@ async def build_site(
     await execute(database.database.admin_url, SETUP)
     latin = await make_latin_database(database.server) if plan.latin else None
     links = await stack.enter_async_context(_links(plan, database.database.writer_url, token))
-    pooler = None
-    if means.pgbouncer:
-        pooler = await stack.enter_async_context(Pooler(means.pgbouncer, links.places[0].gate.url))
     urls = [place.gate.url for place in links.places]
-    if pooler is not None:
-        urls[0] = pooler.url
+    poolers = [Pooler(means.pgbouncer, plan.pooler, url) for url in urls[: plan.pooled]]
+    for number, pooler in enumerate(poolers):
+        urls[number] = (await stack.enter_async_context(pooler)).url
     if latin is not None:
         urls[-1] = urlsplit(urls[-1])._replace(path=latin.name).geturl()
     servers = [
@@ -69,7 +67,7 @@ async def build_site(
     for server in servers:
         stack.push_async_callback(server.kill)
     await asyncio.gather(*(server.start() for server in servers))
-    return await _site(stack, plan, database, links, servers, pooler, latin)
+    return await _site(stack, plan, database, links, servers, poolers, latin)
 
 
 def _links(plan: Plan, url: str, token: str) -> AbstractAsyncContextManager[Links]:
@@ -85,7 +83,7 @@ async def _site(
     database: StormDatabase,
     links: Links,
     servers: list[Server],
-    pooler: Pooler | None,
+    poolers: list[Pooler],
     latin_database: Database | None,
 ) -> Site:
     progress, findings = Progress(), Findings()
@@ -104,4 +102,4 @@ async def _site(
         await stack.enter_async_context(one)
     late_at = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(days=LATE_DAYS, hours=1)
     rules = Rules(database.connect)
-    return Site(database, links, ours, clients, hostile, callers, rules, pooler, latin, late_at, progress, findings)
+    return Site(database, links, ours, clients, hostile, callers, rules, poolers, latin, late_at, progress, findings)

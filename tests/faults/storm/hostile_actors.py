@@ -47,11 +47,12 @@ async def keep_chunk(site: Site, strike: Strike) -> int:
 
 async def kill_pooler(site: Site, strike: Strike) -> int:
     """Kill PgBouncer and start it again."""
-    assert site.pooler is not None, "the plan has faults for a pooler that is not there"
-    async with site.pooler.lock:
-        await site.pooler.kill()
+    assert strike.target is not None
+    pooler = site.poolers[strike.target]
+    async with pooler.lock:
+        await pooler.kill()
         await asyncio.sleep(strike.length_s)
-        await site.pooler.start()
+        await pooler.start()
     return 1
 
 

@@ -37,10 +37,10 @@ async def find_means(plan: Plan, cache: Path) -> Means:
     if plan.clocks and faketime is None:
         plan = replace(plan.without(NEEDS_CLOCKS), clocks=False)
         choices["clocks"] = "true (there is no libfaketime): only clients' jump"
-    pgbouncer = await _find_pgbouncer() if plan.pooler else []
-    choices["pooler"] = "PgBouncer in front of server 0" if pgbouncer else "none"
+    pgbouncer = await _find_pgbouncer() if plan.pooled else []
     if not pgbouncer:
-        plan = replace(plan.without(NEEDS_POOLER), pooler=False)
+        plan = replace(plan.without(NEEDS_POOLER), pooled=0)
+    choices["pooler"] = f"PgBouncer in {plan.pooler} mode before {plan.pooled} of the servers" if pgbouncer else "none"
     return Means(plan, faketime, pgbouncer, choices)
 
 

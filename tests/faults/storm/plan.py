@@ -100,7 +100,8 @@ class Plan:
 
     ``lost_share`` of the requests lose a reply, half of them after COMMIT: a little less of all replies, which come to
     10 %. ``minutes`` is the least duration. Before the faults come ``slices`` pairs of ``slice_s`` seconds in which
-    healthy callers are measured with hostile clients and without.
+    healthy callers are measured with hostile clients and without. The first ``pooled`` servers go through a PgBouncer
+    each, in the mode ``pooler``.
     """
 
     seed: int
@@ -116,7 +117,8 @@ class Plan:
     namespaces: bool = True
     disks: bool = True
     clocks: bool = True
-    pooler: bool = True
+    pooler: str = "transaction"
+    pooled: int = 1
     latin: bool = True
 
     def without(self, kinds: frozenset[Kind]) -> "Plan":

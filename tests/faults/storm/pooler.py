@@ -1,4 +1,4 @@
-"""PgBouncer between one server and its gate: in transaction mode, killed and started again on its port."""
+"""PgBouncer between one server and its gate, killed and started again on its port."""
 
 import asyncio
 import os
@@ -17,15 +17,16 @@ from ingestor.local.processes import spawn
 
 _START_TIMEOUT_S = 20.0
 _POLL_S = 0.02
-_MODE = "transaction"
+MODES = ("transaction", "session")
 
 
 class Pooler:
-    """Passes what comes to ``url`` on to the database of ``target``, with the default settings of ``command``."""
+    """Passes what comes to ``url`` on to the database of ``target``; all settings but the mode are the defaults."""
 
-    def __init__(self, command: list[str], target: str) -> None:
+    def __init__(self, command: list[str], mode: str, target: str) -> None:
         parts = urlsplit(target)
         self._command = command
+        self._mode = mode
         self._target = parts
         self._host = parts.hostname or ""
         self._port = _free_port(self._host)
@@ -77,7 +78,7 @@ class Pooler:
             "unix_socket_dir": "",
             "auth_type": "scram-sha-256",
             "auth_file": self._folder / "users",
-            "pool_mode": _MODE,
+            "pool_mode": self._mode,
         }
         lines = [f"{name} = {value}" for name, value in options.items()]
         target = f"* = host={self._host} port={self._target.port}"

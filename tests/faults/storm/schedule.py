@@ -86,6 +86,8 @@ def fingerprint(strikes: Sequence[Strike]) -> str:
 def _target(plan: Plan, kind: Kind, nth: int, chance: random.Random) -> int | None:
     if kind is Kind.CLIENT_CLOCK:
         return chance.randrange(plan.clients)
+    if kind is Kind.POOLER_KILLED:
+        return chance.randrange(plan.pooled)
     if kind in _ENDS_SERVER:
         # The last server lives through it all: whether its memory grows shows only then, and so does what becomes of
         # points that were answered from its buffer.

@@ -32,7 +32,7 @@ class Site:
     hostile: list[HostileClient]
     callers: list[HealthyCaller]
     rules: Rules
-    pooler: Pooler | None
+    poolers: list[Pooler]
     latin: Latin | None
     late_at: datetime
     progress: Progress
