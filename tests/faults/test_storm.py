@@ -46,6 +46,9 @@ async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, t
     assert report.findings.counts["OK replies thrown away"] > 0
     assert report.findings.counts["requests cut off before a reply"] > 0
     assert report.findings.counts["duplicates recognised"] > 0
+    assert report.findings.counts["requests refused by the database"] > 0
+    assert report.verdict.refused > 0
+    assert report.latencies.ratio > 0
     assert all(report.findings.struck[kind] >= count for kind, count in SHORT_COUNTS.items())
 
 
