@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app operator tests
 TEST_PROCESSES ?= 4
+# For `make test-database`: PostgreSQL's major version, 17 with TimescaleDB 2.19 or 18 with 2.31, and what is run on it.
+POSTGRESQL ?= 18
+DATABASE_TESTS ?= tests/integration tests/faults
 FUZZ_S ?= 600
 # What the image is called; docker-compose.yaml and the chart use the same version.
 IMAGE ?= analytics-ingestor:0.1.0
 IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults fuzz compose-test e2e dashboards lint format proto proto-release crd docs lock bench image ci clean
+.PHONY: help run test test-database measure faults fuzz compose-test e2e dashboards lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +33,16 @@ tests/community/node_modules/.made: tests/community/package.json
 	@cd tests/community && npm install --silent --no-audit --no-fund
 	@touch $@
 
-test: .venv/.made tests/community/node_modules/.made ## Run every test that needs no cluster
-	$(BIN)/pytest -n $(TEST_PROCESSES) -m "not alone and not compose and not e2e"
+test: .venv/.made tests/community/node_modules/.made ## Run every test that needs no cluster, on a machine of any speed
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not alone and not compose and not e2e"
+
+measure: .venv/.made ## Measure what is promised of time and memory, on a machine that does nothing else
 	$(BIN)/pytest -m alone
 
-faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --long'
+test-database: .venv/.made ## Run the tests that need a database on another of Debian's: POSTGRESQL=17 or 18 (18)
+	TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not alone" --ignore tests/integration/schema/community $(DATABASE_TESTS)
+
+faults: .venv/.made ## Storm of faults from a seed: nothing acked is lost, nothing doubled; FAULTS='--seed 7 --pooler transaction'
 	PYTHONPATH=tests $(BIN)/python -u -m faults.storm $(FAULTS)
 
 fuzz: .venv/.made ## Fuzz decoder, property tests and a server, FUZZ_S seconds each (600)
@@ -89,7 +97,7 @@ e2e: .venv/.made ## Test on the cluster of E2E_CONTEXT, with the images in E2E_I
 dashboards: .venv/.made ## Show what every panel shows, on the cluster of E2E_CONTEXT: a table here, pictures in build/dashboards
 	$(BIN)/pytest -m e2e --log-cli-level=INFO --log-cli-format='%(message)s' tests/e2e/test_dashboards.py
 
-ci: lint test ## What CI runs
+ci: lint test measure ## What CI runs
 
 clean: ## Remove what was built here; the local database stays
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

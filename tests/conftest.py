@@ -10,17 +10,24 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ingestor.local import default_cache
 from support.database import Database, DatabaseServer, PrivateServer, prepare_cluster, start_database_server
 
+# By default an example that takes 0.2 s fails, and so do examples that take long to make: a slow machine does both.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
+
 
 @pytest.fixture(scope="session")
-def database_server() -> Iterator[DatabaseServer]:
+def database_server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
     """Run a TimescaleDB for this test process; a server belongs to no event loop, so each step has its own."""
-    server = asyncio.run(start_database_server(default_cache(os.environ.get("XDG_CACHE_HOME"))))
+    measured = any(item.get_closest_marker("alone") for item in request.session.items)
+    cache = default_cache(os.environ.get("XDG_CACHE_HOME"))
+    server = asyncio.run(start_database_server(cache, in_memory=not measured))
     yield server
-    asyncio.run(server.server.stop("immediate"))
+    asyncio.run(server.close())
 
 
 @pytest.fixture(scope="session")

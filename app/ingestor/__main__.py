@@ -12,6 +12,7 @@ from ingestor.commands.load import load
 from ingestor.commands.schema import schema_app
 from ingestor.commands.serve import serve
 from ingestor.errors import IngestorError
+from ingestor.streams import prepare_streams
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(serve)
@@ -30,6 +31,7 @@ def describe() -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is one line that says what to do."""
+    prepare_streams()
     try:
         app()
     except IngestorError as error:

@@ -1,12 +1,16 @@
 """The settings of one ingestor process, from ``INGESTOR_*`` variables alone, checked once at start."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingestor.database_url import clean_database_url
 from ingestor.errors import ConfigurationError
+from ingestor.listening import EVERY_ADDRESS
 
 MIB = 1024 * 1024
 ENV_PREFIX = "INGESTOR_"
@@ -23,9 +27,9 @@ class Settings(BaseSettings):
     database_schema: str = Field("analytics", pattern=r"^[a-z_][a-z0-9_]{0,39}$", description="Schema of our tables.")
     connections: int = Field(2, ge=1, le=4, description="Database connections that write, each with its own flush.")
 
-    grpc_host: str = Field("0.0.0.0", description="Address that gRPC listens on.")  # noqa: S104 - a pod's address
+    grpc_host: str = Field(EVERY_ADDRESS, description="Address or name that gRPC listens on; :: is all, IPv4 too.")
     grpc_port: int = Field(50051, ge=0, le=65535, description="Port that gRPC listens on; 0 takes a free one.")
-    http_host: str = Field("0.0.0.0", description="Address of /metrics and the probes.")  # noqa: S104
+    http_host: str = Field(EVERY_ADDRESS, description="The same of /metrics and the probes.")
     http_port: int = Field(9090, ge=0, le=65535, description="Port of /metrics and the probes; 0 takes a free one.")
     reflection: bool = Field(True, description="Offer gRPC server reflection.")
 
@@ -56,7 +60,9 @@ class Settings(BaseSettings):
     label_value_bytes: int = Field(2_048, ge=1, le=65_536, description="Longest label value.")
     labels_per_point: int = Field(64, ge=0, le=1024, description="Most labels of one point.")
     labels_bytes: int = Field(16_384, ge=0, description="Most bytes of names and values of one point's labels.")
-    time_behind_s: float = Field(31 * 86_400.0, gt=0, description="Oldest accepted time, before now.")
+    time_behind_s: float = Field(
+        31 * 86_400.0, gt=0, description="Oldest accepted time, before now; retention may allow less."
+    )
     time_ahead_s: float = Field(600.0, ge=0, description="Latest accepted time, after now.")
     new_series_per_s: float = Field(10_000.0, ge=1, description="New series per second, as rows inserted by this pod.")
 
@@ -77,6 +83,11 @@ class Settings(BaseSettings):
     traces_sample_ratio: float = Field(
         0.01, ge=0, le=1, description="Share of calls recorded where the caller's trace context does not decide."
     )
+
+    @field_validator("database_url")
+    @classmethod
+    def _clean_url(cls, url: SecretStr) -> SecretStr:
+        return SecretStr(clean_database_url(url.get_secret_value()))
 
     @field_validator("traces_endpoint")
     @classmethod
@@ -104,6 +115,13 @@ class LocalSettings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, validation_alias=f"{ENV_PREFIX}DATABASE_URL")
     xdg_cache_home: str | None = Field(default=None, validation_alias="XDG_CACHE_HOME")
 
+    @field_validator("database_url")
+    @classmethod
+    def _clean_url(cls, url: SecretStr | None) -> SecretStr | None:
+        """Return None if there is no URL, or an empty one: then this machine runs a database of ours."""
+        given = url.get_secret_value().strip() if url else ""
+        return SecretStr(clean_database_url(given)) if given else None
+
 
 def load_settings(**overrides: object) -> Settings:
     """Read the environment.
@@ -111,10 +129,27 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         ConfigurationError: a variable is missing or wrong; the text names it.
     """
-    try:
+    with _named_faults():
         return Settings(**overrides)  # type: ignore[arg-type]
+
+
+def load_local_settings() -> LocalSettings:
+    """Read what decides which database the commands for this machine use.
+
+    Raises:
+        ConfigurationError: a variable is wrong; the text names it.
+    """
+    with _named_faults():
+        return LocalSettings()
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
-        faults = [f"{_variable(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        found = error.errors(include_input=False)
+        faults = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found]
         raise ConfigurationError("wrong settings: " + "; ".join(faults)) from None
 
 

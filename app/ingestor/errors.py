@@ -6,6 +6,16 @@ Raised by the module that owns the cause, mapped to a gRPC status in ``api.statu
 from dataclasses import dataclass
 
 
+def words_of(error: BaseException) -> str:
+    """Return an error's text in one line, or its class if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def joined(*parts: str) -> str:
+    """Return those of ``parts`` that are not empty, a colon between each two."""
+    return ": ".join(part for part in parts if part)
+
+
 class IngestorError(Exception):
     """Anything this package raises on purpose; its text is fit for a user."""
 
@@ -63,7 +73,8 @@ class InvalidRequestError(PermanentError):
     """The request is malformed, or none of its points is valid; then ``rejected`` counts them by reason."""
 
     def __init__(self, violations: list[Violation], rejected: dict[str, int] | None = None) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.message}" for v in violations[:3]), reason=violations[0].reason)
+        text = "; ".join(joined(fault.field, fault.message) for fault in violations[:3])
+        super().__init__(text, reason=violations[0].reason)
         self.violations = violations
         self.rejected = rejected or {}
 
@@ -80,3 +91,10 @@ class KeyExpiredError(PermanentError):
 
     def __init__(self) -> None:
         super().__init__("idempotency key is older than the deduplication window", reason="idempotency_key_expired")
+
+
+class CardinalityError(PermanentError):
+    """A call that takes one message was sent more."""
+
+    def __init__(self) -> None:
+        super().__init__("the call takes one message and was sent more", reason="messages_too_many")

@@ -72,6 +72,7 @@ class Runtime:
         self._health = DatabaseHealth(self._metrics)
         accounting, keys = Accounting(), HeldKeys()
         settlement = Settlement(self._buffer, keys, accounting)
+        limits = Limits.from_settings(settings)
         self._flusher = Flusher(
             self._writers(tracer),
             self._buffer,
@@ -80,9 +81,9 @@ class Runtime:
             self._metrics,
             commit_timeout_s=settings.commit_timeout_s,
             clock=clock,
+            retention=limits.retention,
             tracer=tracer,
         )
-        limits = Limits.from_settings(settings)
         self._ingest = Ingest(
             Decoder(limits, SeriesCache(limits, settings.series_cache_bytes)),
             self._buffer,
@@ -94,6 +95,7 @@ class Runtime:
             PointsLimit(settings.points_per_s, clock),
             ack=Ack[settings.ack.upper()],
             minimum_ack=Ack[settings.minimum_ack.upper()],
+            deduplication_window_min=settings.deduplication_window_min,
             clock=clock,
         )
         permits = Permits(settings.in_flight_bytes // settings.message_bytes, settings.receive_timeout_s)
@@ -213,6 +215,7 @@ class Runtime:
             "refusing": self._health.blocked,
             "last_commit_at": self._health.last_commit_at,
             "last_error": self._health.last_error,
+            "refused_by_database": self._health.refusal,
             "received": points.received,
             "outcomes": {**points.outcomes, "rejected": sum(points.rejected.values())},
             "held": points.held,

@@ -6,6 +6,7 @@ import sys
 import typer
 import uvloop
 
+from ingestor.streams import prepare_streams
 from ingestor.telemetry.logging import configure_logging
 from ingestor_operator.cluster import INGESTORS, connected
 from ingestor_operator.config import WatchSettings, load_settings
@@ -54,6 +55,7 @@ def _ignore(kind: str, verb: str) -> None:
 
 def main() -> None:
     """Run the command; an error of ours is one line and exit code 2."""
+    prepare_streams()
     try:
         app()
     except OperatorError as error:

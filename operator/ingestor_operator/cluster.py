@@ -11,6 +11,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import GenericNamespacedResource, create_namespaced_resource
 from lightkube.types import PatchType
 
+from ingestor.errors import words_of
 from ingestor_operator.errors import ClusterError, NotFoundError, RefusedError
 from ingestor_operator.manifests.children import KINDS, POD_MONITORS, Kind
 from ingestor_operator.manifests.facts import MANAGED_BY, Manifest
@@ -184,11 +185,11 @@ async def _errors(what: str) -> AsyncIterator[None]:
         yield
     except ApiError as error:
         code = error.status.code or 0
-        text = f"can't {what}: {error.status.message}"
+        text = f"can't {what}: {error.status.message or error.status.reason or f'status {code}'}"
         if code == 404:
             raise NotFoundError(text) from error
         if code in REFUSALS or _UNTYPED in text:
             raise RefusedError(error.status.reason or "Invalid", text) from error
         raise ClusterError(text) from error
     except (httpx2.HTTPError, json.JSONDecodeError, OSError) as error:
-        raise ClusterError(f"can't {what}: {error or type(error).__name__}") from error
+        raise ClusterError(f"can't {what}: {words_of(error)}") from error

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ingestor.listening import EVERY_ADDRESS
 from ingestor_operator.errors import ConfigurationError
 
 ENV_PREFIX = "INGESTOR_OPERATOR_"
@@ -30,7 +31,7 @@ class Settings(WatchSettings):
     workers: int = Field(8, ge=1, le=64, description="Ingestors that are worked on at a time.")
     resync_s: float = Field(300.0, ge=5, description="Time after which everything is looked at anew, ± 10 %.")
     health_s: float = Field(15.0, ge=1, description="Time between two looks at pods that should be ingesting.")
-    http_host: str = Field("0.0.0.0", description="Address of /metrics and /healthz.")  # noqa: S104 - a pod's address
+    http_host: str = Field(EVERY_ADDRESS, description="Address or name of /metrics and /healthz; :: is every one.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of /metrics and /healthz; 0 takes a free one.")
     pod_monitors: bool = Field(False, description="PodMonitors may be made: their kind is there and allowed.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal.")

@@ -98,18 +98,20 @@ class SchemaVerdict:
     def status(self, target: Target) -> dict[str, Any]:
         """Return what the object's status keeps of this look: where it was, what is applied, and what waits."""
         known = {"database": target.before.database or None, "applied": target.before.applied or None}
-        if self.plan is None:
-            return {**known, "pendingPlan": None}
-        if (waiting := self.pending) is None:
+        if self.plan is not None and self.good:
             applied = target.asked if self.applied.reason == "Applied" else None
-            return {"database": self.plan.identity, "applied": applied, "pendingPlan": None}
+            known = {"database": self.plan.identity, "applied": applied}
+        if (waiting := self.pending) is None:
+            return {**known, "pendingPlan": None}
         steps = [_line(step) for step in waiting.steps]
         return {**known, "pendingPlan": {"hash": waiting.hash, "steps": steps[:MAX_STEPS]}}
 
     @property
     def pending(self) -> Plan | None:
-        """Return the plan that waits for somebody."""
-        return None if self.good else self.plan
+        """Return the plan that waits for somebody, or what is offered where none does."""
+        if self.plan is not None and self.good:
+            return self.plan.offer if self.applied.reason == "Applied" else None
+        return self.plan
 
     @property
     def policies(self) -> Verdict | None:
@@ -251,6 +253,9 @@ def _observe(plan: Plan) -> SchemaVerdict:
 
 def _applied(plan: Plan, steps: int) -> SchemaVerdict:
     text = "; ".join(("the schema is as asked for", *plan.notes))
+    if plan.offer is not None:
+        names = ", ".join(dict.fromkeys(step.name for step in plan.offer.steps))
+        text += f"; a better definition of {names} is offered: see status.schema.pendingPlan"
     return SchemaVerdict(_REACHABLE, ok("Applied", text), steps, plan)
 
 

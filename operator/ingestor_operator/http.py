@@ -6,6 +6,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from ingestor.errors import ConfigurationError as ListenError
+from ingestor.listening import listen
 from ingestor_operator.errors import ConfigurationError
 
 
@@ -43,14 +45,15 @@ class HttpServer:
         """Listen.
 
         Raises:
-            ConfigurationError: the port is taken.
+            ConfigurationError: it can't; the text says why.
         """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._wanted_port).start()
-        except OSError as error:
-            text = f"can't listen on {self._host}:{self._wanted_port}: is the port taken?"
-            raise ConfigurationError(f"{text} set INGESTOR_OPERATOR_HTTP_PORT") from error
+            listeners = listen(self._host, self._wanted_port, "INGESTOR_OPERATOR_HTTP")
+        except ListenError as error:
+            raise ConfigurationError(str(error)) from error
+        for listener in listeners:
+            await web.SockSite(self._runner, listener).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from support.database import Database
+from support.eventually import HANG_S
 from support.flood import flood
 from support.points import columns
 from support.scrape import by_label, check_balance, scrape, value_of
@@ -59,7 +60,7 @@ async def _honest_p99(client: Client, seconds: float) -> float:
 
 async def _until_gone(service: ServiceProcess, connections: int) -> None:
     process = psutil.Process(service.process.pid)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while process.num_fds() > connections:
             await asyncio.sleep(0.05)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import statistics
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import psutil
 import pytest
 
 from support.database import Database, PrivateServer
+from support.eventually import HANG_S
 from support.flood import flood
 from support.load import load
 from support.points import columns
+from support.raw_http2 import RawConnection, raw_connection
 from support.scrape import by_label, check_balance, scrape
 from support.service import ServiceProcess, service_process
 
@@ -22,6 +25,9 @@ GIVEN_BACK = 96 * MIB
 """What a server may hold more than at its start once a flood is over: its caches of series, and what is not trimmed."""
 FLOOD_S = 8.0
 SOAK_S = 20.0
+CALLS = 16
+HUGE = 1024 * MIB
+BOMB = 256 * MIB
 GROWTH = 8 * MIB
 
 
@@ -43,14 +49,18 @@ async def _watch(service: ServiceProcess, seconds: float) -> list[int]:
 
 
 async def _until_below(service: ServiceProcess, size_bytes: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANG_S):
         while _rss(service) > size_bytes:
             await asyncio.sleep(0.1)
 
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "away"), [("padded", False), ("large", True)], ids=["database up", "database away"])
+@pytest.mark.parametrize(
+    ("kind", "away"),
+    [("padded", False), ("doubled", False), ("large", True)],
+    ids=["database up", "two messages a call", "database away"],
+)
 async def test_64_connections_that_send_all_they_may_are_held_off_and_leave_nothing_behind(
     private_server: PrivateServer, tmp_path: Path, record_property: Callable[[str, object], None], kind: str, away: bool
 ) -> None:
@@ -90,3 +100,44 @@ async def test_memory_does_not_grow_under_a_mixed_load_with_refusals(
     record_property("figures", f"RSS {statistics.median(seen) / MIB:.0f} MiB, {growth / MIB:+.1f} MiB; {refused}")
     assert {"points_limit", "receive_too_slow"} & set(refused)
     assert growth <= GROWTH
+
+
+def _declared() -> bytes:
+    """Return the beginning of a message that says that it has 1 GiB, more than a server should take of it."""
+    return b"\0" + HUGE.to_bytes(4, "big") + bytes(16 * MIB)
+
+
+def _bomb() -> bytes:
+    """Return a message of 256 kB that unpacks to 256 MiB."""
+    packer = zlib.compressobj(wbits=31)
+    packed = b"".join(packer.compress(bytes(MIB)) for _ in range(BOMB // MIB)) + packer.flush()
+    return b"\1" + len(packed).to_bytes(4, "big") + packed
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "coding"), [(_declared, "identity"), (_bomb, "gzip")], ids=["declared", "bomb"])
+async def test_messages_that_claim_or_unpack_to_far_more_than_is_allowed_are_refused_in_little_memory(
+    database: Database,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+    make: Callable[[], bytes],
+    coding: str,
+) -> None:
+    message = make()
+
+    async def call(connection: RawConnection) -> str:
+        number = await connection.call(metadata=[("grpc-encoding", coding)])
+        await connection.send_message(number, memoryview(message))
+        await connection.streams[number].ended.wait()
+        return connection.streams[number].headers()[-1]["grpc-status"]
+
+    async with service_process(database.writer_url, tmp_path / "log") as service:
+        start = _rss(service)
+        watching = asyncio.create_task(_watch(service, FLOOD_S))
+        async with raw_connection(service.grpc_port) as connection, asyncio.timeout(FLOOD_S):
+            told = await asyncio.gather(*(call(connection) for _ in range(CALLS)))
+        peak = max(await watching)
+    record_property("figures", f"RSS {start / MIB:.0f}, {peak / MIB:.0f} MiB; {told}")
+    assert set(told) <= {"8", "14"}
+    assert peak <= start + GIVEN_BACK

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from support.database import PrivateServer
+from support.eventually import HANG_S
 from support.load import Told, load
 from support.points import columns, count_samples, fetch_value
 from support.scrape import check_balance, scrape, value_of
@@ -26,7 +27,6 @@ POINTS_PER_REQUEST = 50_000
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 async def test_a_minute_without_database_under_load(
     private_server: PrivateServer, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -90,7 +90,7 @@ async def test_sigterm_without_database_refuses_waiting_callers_at_once_and_exit
         await private_server.server.stop()
         await _until_held(service)
         told.errors.clear()
-        code = await service.terminate(timeout_s=10)
+        code = await service.terminate()
     assert code == 0
     assert told.errors[grpc.StatusCode.UNAVAILABLE, "DRAINING", True] > 0
 
@@ -103,7 +103,7 @@ async def test_sigterm_without_database_gives_buffered_points_up_in_time_and_say
         await private_server.server.stop()
         async with load(service.grpc_port, lambda: columns(1_000), in_flight=4) as told:
             await _until_acked(told, 4_000)
-        code = await service.terminate(timeout_s=10)
+        code = await service.terminate()
     assert code == 3
     given_up = re.search(r'"buffered points given up", "points": (\d+)', (tmp_path / "log").read_text())
     assert given_up
@@ -154,13 +154,13 @@ async def test_a_server_starts_without_database_and_is_ready(private_server: Pri
 
 
 async def _until_acked(told: Told, points: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         while told.acked_points < points:
             await asyncio.sleep(0.02)
 
 
 async def _until_held(service: ServiceProcess) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while not value_of(await scrape(service.http_port), "ingestor_points_held"):
             await asyncio.sleep(0.02)
 
@@ -169,7 +169,7 @@ async def _until_commit(service: ServiceProcess, before: float) -> float:
     """Return how long it takes until a commit, in seconds."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_S):
         while value_of(await scrape(service.http_port), "ingestor_last_commit_timestamp_seconds") == before:
             await asyncio.sleep(0.02)
     return loop.time() - started

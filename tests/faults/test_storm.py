@@ -36,7 +36,6 @@ async def _storm(plan: Plan, prepared_cluster: Path, logs: Path, sabotage: str =
     return await run_storm(plan, cache, logs, print, prepared=prepared_cluster, sabotage=sabotage)
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, tmp_path: Path) -> None:
@@ -52,7 +51,6 @@ async def test_a_short_storm_loses_and_doubles_nothing(prepared_cluster: Path, t
     assert all(report.findings.struck[kind] >= count for kind, count in SHORT_COUNTS.items())
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: Path, tmp_path: Path) -> None:
@@ -61,7 +59,6 @@ async def test_a_storm_finds_doubles_where_the_ledger_is_off(prepared_cluster: P
     assert not report.passed
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_storm_finds_losses_where_acks_come_before_commit(prepared_cluster: Path, tmp_path: Path) -> None:

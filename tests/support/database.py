@@ -1,6 +1,7 @@
 """A real TimescaleDB for tests: one server a test process, one database a test, cloned from a migrated template."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,10 +10,13 @@ from pathlib import Path
 from secrets import token_hex
 
 import asyncpg
+import psutil
 
 from ingestor.local import InstanceBusyError, LocalServer
-from ingestor.local.account import Account, prepare_cache, server_account
+from ingestor.local.account import FOLDER, Account, prepare_cache, server_account
 from ingestor.local.database import ensure_database
+from ingestor.local.debian import RELEASES, DebianPackages
+from ingestor.local.filelock import FileLock
 from ingestor.local.find import Say, first_of, native_sources
 from ingestor.local.installed import Installation
 from ingestor.local.postmaster import kill_all
@@ -21,13 +25,16 @@ from ingestor.schema.apply import apply_schema
 from ingestor.schema.bootstrap import bootstrap
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
+from support.eventually import HANG_S
 
 SCHEMA = "analytics"
 TEMPLATE = "migrated"
 PREFIX = "test_"
 SLOTS = 32
 """Test processes that may run at once, each with a server of its own."""
-CLONE_TIMEOUT_S = 20.0
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 6 * 1024**3
+"""What must be free in memory before clusters are kept there; a test process takes some 300 MiB of it."""
 ROLES = Roles.for_schema(SCHEMA, owner_password="owner", writer_password="writer", reader_password="reader")
 
 
@@ -68,13 +75,32 @@ class DatabaseServer:
     server: LocalServer
     installation: Installation
     directory: Path
+    cache: Path
+
+    @property
+    def strategy(self) -> str:
+        """Return how a copy of a database is made fastest here: by files where their checkpoint costs nothing."""
+        return "FILE_COPY" if self._in_memory else "WAL_LOG"
+
+    @property
+    def _in_memory(self) -> bool:
+        return self.directory.is_relative_to(MEMORY)
+
+    async def close(self) -> None:
+        """Stop the server, and give its memory back; on a disk its cluster stays for the next test process."""
+        await self.server.stop("immediate")
+        lock = FileLock(self.directory / "lock")
+        if self._in_memory and lock.take():  # else another test process has it already
+            for left in (self.directory / "data", *self.directory.parent.glob(f"{self.directory.name}-p*")):
+                await asyncio.to_thread(shutil.rmtree, left)
+            lock.release()
 
     @asynccontextmanager
     async def clone(self) -> AsyncIterator[Database]:
         """Give a fresh copy of the migrated database, dropped in the end whoever is still connected."""
         name = f"{PREFIX}{token_hex(6)}"
         admin_url = self.server.url("postgres")
-        await _clone(admin_url, name)
+        await _clone(admin_url, name, self.strategy)
         try:
             database = Database.on(self.server, name)
             # Rights on the database itself and a role's settings in it are not part of a copy.
@@ -96,10 +122,13 @@ class DatabaseServer:
                 await server.kill()
 
     @asynccontextmanager
-    async def private_directory(self) -> AsyncIterator[Path]:
-        """Give the place of a cluster that is not made yet; whatever runs there in the end is killed."""
+    async def private_directory(self, *, in_cache: bool = False) -> AsyncIterator[Path]:
+        """Give the place of a cluster that is not made yet, beside this one or where users have theirs.
+
+        Whatever runs there in the end is killed.
+        """
         name = f"{self.directory.name}-private-{token_hex(4)}-pg{self.installation.major}"
-        directory = self.directory.with_name(name)
+        directory = (self.cache / "instances" if in_cache else self.directory.parent) / name
         try:
             yield directory
         finally:
@@ -110,16 +139,20 @@ class DatabaseServer:
 async def find_native(cache: Path, account: Account, say: Say) -> Installation:
     """Return a TimescaleDB that runs on this machine itself, not in a container: the tests kill servers.
 
+    ``TEST_POSTGRESQL`` is the major version of one of Debian's; without it the machine's own is taken if it has one.
+
     Raises:
         ConfigurationError: this machine has none and cannot be given one.
     """
+    if major := os.environ.get("TEST_POSTGRESQL"):
+        return await DebianPackages(cache, account, say, release=RELEASES[int(major)]).find()
     found = await first_of(native_sources(cache, account, say))
     assert isinstance(found, Installation)
     return found
 
 
-async def start_database_server(cache: Path) -> DatabaseServer:
-    """Start a server that no other test process uses and migrate its template.
+async def start_database_server(cache: Path, *, in_memory: bool = False) -> DatabaseServer:
+    """Start a server that no other test process uses and migrate its template; ``in_memory`` if there is room.
 
     Raises:
         ConfigurationError: this machine has no TimescaleDB and cannot be given one.
@@ -127,22 +160,33 @@ async def start_database_server(cache: Path) -> DatabaseServer:
     account = server_account()
     prepare_cache(cache, account)
     installation = await find_native(cache, account, print)
+    memory = _memory(account) if in_memory else None
     for slot in range(1, SLOTS + 1):
-        directory = cache / "instances" / f"test-{slot}-pg{installation.major}"
+        name = f"{'memory' if memory else 'test'}-{slot}-pg{installation.major}"
+        directory = (memory or cache / "instances") / name
         server = LocalServer(installation, directory, account)
         try:
             await server.start()
         except InstanceBusyError:
             continue
         try:
-            await _remove_leftovers(server, directory)
+            await _remove_leftovers(server, directory, cache)
             await migrate(server, TEMPLATE)
-            await _close_template(server)
+            await close_template(server, TEMPLATE)
         except BaseException:
             await server.stop()
             raise
-        return DatabaseServer(server, installation, directory)
+        return DatabaseServer(server, installation, directory, cache)
     raise RuntimeError(f"{SLOTS} test processes run already")
+
+
+def _memory(account: Account) -> Path | None:
+    """Return a folder in memory, None if there is too little; on a disk most of a test is files made and removed."""
+    if not MEMORY.is_dir() or min(psutil.disk_usage(str(MEMORY)).free, psutil.virtual_memory().available) < ROOM_BYTES:
+        return None
+    folder = MEMORY / f"{FOLDER}-tests-{account.uid}"
+    account.make_directory(folder)
+    return folder
 
 
 async def prepare_cluster(database_server: DatabaseServer) -> Path:
@@ -162,7 +206,7 @@ async def copy_cluster(prepared: Path, directory: Path) -> None:
     """Make ``directory`` a copy of the stopped cluster in ``prepared``, password included."""
     account = server_account()
     await asyncio.to_thread(account.make_directory, directory)
-    await CommandRunner(account)("cp", "-a", prepared / "data", prepared / "password", directory, timeout_s=60)
+    await CommandRunner(account)("cp", "-a", prepared / "data", prepared / "password", directory, timeout_s=HANG_S)
 
 
 async def migrate(server: LocalServer, database: str) -> None:
@@ -173,7 +217,13 @@ async def migrate(server: LocalServer, database: str) -> None:
     await apply_schema(urls.owner_url, SchemaSpec(name=SCHEMA))
 
 
-async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
+async def keep_points(owner_url: str, seconds: int | None) -> None:
+    """Let the schema drop points of that age from now on, or none."""
+    retention = {"dropAfter": f"{seconds}s"} if seconds else None
+    await apply_schema(owner_url, SchemaSpec.model_validate({"name": SCHEMA, "retention": retention}))
+
+
+async def _remove_leftovers(server: LocalServer, directory: Path, cache: Path) -> None:
     """Remove what a test process that was killed left in this slot."""
     admin_url = server.url("postgres")
     connection = await asyncpg.connect(admin_url)
@@ -186,23 +236,26 @@ async def _remove_leftovers(server: LocalServer, directory: Path) -> None:
     for (name,) in names:
         await execute(admin_url, f'ALTER DATABASE "{name}" IS_TEMPLATE false')
         await execute(admin_url, f'DROP DATABASE "{name}" WITH (FORCE)')
-    for left in await asyncio.to_thread(lambda: list(directory.parent.glob(f"{directory.name}-p*"))):
+    places = {directory.parent, cache / "instances"}
+    for left in await asyncio.to_thread(
+        lambda: [path for place in places for path in place.glob(f"{directory.name}-p*")]
+    ):
         await kill_all(left / "data", server_account().uid)
         await asyncio.to_thread(shutil.rmtree, left)
 
 
-async def _close_template(server: LocalServer) -> None:
-    """Keep everybody out of the template, TimescaleDB's scheduler included: a copy needs it unused."""
+async def close_template(server: LocalServer, name: str) -> None:
+    """Keep everybody out of a template, TimescaleDB's scheduler included: a copy needs it unused."""
     url = server.url("postgres")
-    await execute(url, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
-    await execute(url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TEMPLATE}'")
+    await execute(url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+    await execute(url, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
-async def _clone(admin_url: str, name: str) -> None:
-    deadline = asyncio.get_running_loop().time() + CLONE_TIMEOUT_S
+async def _clone(admin_url: str, name: str, strategy: str) -> None:
+    deadline = asyncio.get_running_loop().time() + HANG_S
     while True:
         try:
-            await execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY WAL_LOG')
+            await execute(admin_url, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY {strategy}')
         except asyncpg.ObjectInUseError:
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -211,9 +264,9 @@ async def _clone(admin_url: str, name: str) -> None:
             return
 
 
-async def execute(url: str, *statements: str, timeout_s: float = 30) -> None:
+async def execute(url: str, *statements: str, timeout_s: float = HANG_S) -> None:
     """Run statements one after the other, each within ``timeout_s``."""
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=timeout_s)
+    connection = await asyncpg.connect(url, timeout=HANG_S, command_timeout=timeout_s)
     try:
         for statement in statements:
             await connection.execute(statement)
@@ -223,7 +276,7 @@ async def execute(url: str, *statements: str, timeout_s: float = 30) -> None:
 
 async def fetch(url: str, query: str) -> list[asyncpg.Record]:
     """Return the rows of a query."""
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    connection = await asyncpg.connect(url, timeout=HANG_S, command_timeout=HANG_S)
     try:
         return list(await connection.fetch(query))
     finally:

@@ -1,6 +1,7 @@
 """Decoders at a fixed time, and what they return in a form that compares."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -9,12 +10,17 @@ from ingestor.errors import InvalidRequestError
 from ingestor.pipeline.assemble import MAX_REJECTS, Decoded
 from ingestor.pipeline.decode import Decoder
 from ingestor.pipeline.series_cache import SeriesCache
-from ingestor.pipeline.validate import Limits
+from ingestor.pipeline.validate import Limits, Retention
 from support.wire import PointRead, Reading, Window, read_naively
 
 NOW_NS = 1_790_000_000_123_456_789
 NOW_US = NOW_NS // 1_000
 LIMITS = Limits.from_settings(load_settings(database_url="postgresql://unused"))
+
+
+def limits_with(retention: Retention) -> Limits:
+    """Return the default limits of a server that learns of ``retention``."""
+    return replace(LIMITS, retention=retention)
 
 
 def new_decoder(limits: Limits = LIMITS, cache_bytes: int = 1 << 26) -> Decoder:
@@ -32,9 +38,9 @@ def valid_points(decoded: Decoded) -> list[PointRead]:
     ]
 
 
-def check_against_naive_reading(decoder: Decoder, message: bytes) -> Reading:
+def check_against_naive_reading(decoder: Decoder, message: bytes, kept_us: int | None = None) -> Reading:
     """Assert that ``decoder`` makes of a ``WriteRequest`` what reading it point by point makes of it."""
-    expected = read_naively(message, Window(NOW_US, LIMITS.behind_us, LIMITS.ahead_us))
+    expected = read_naively(message, Window(NOW_US, LIMITS.behind_us, LIMITS.ahead_us, kept_us))
     if expected.refusal is not None:
         _check_refusal(decoder, message, expected)
         return expected

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from support.eventually import HANG_S
+
 ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
@@ -65,7 +67,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return text
 
 
-def shell(script: str, directory: Path, environment: Mapping[str, str], timeout_s: float = 60) -> str:
+def shell(script: str, directory: Path, environment: Mapping[str, str], timeout_s: float = HANG_S) -> str:
     """Run commands as a person would in a shell and return what they print; what they left running ends with them.
 
     Raises:

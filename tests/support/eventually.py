@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 POLL_S = 0.01
+HANG_S = 300.0
+"""A deadline that only bounds a hang: many times what it takes on the slowest machine."""
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool], timeout_s: float = HANG_S) -> None:
     """Return once ``condition`` holds.
 
     Raises:

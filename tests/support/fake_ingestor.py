@@ -4,32 +4,37 @@ It can be told to refuse, to store and lose the reply, to delay, or to hang, req
 """
 
 import asyncio
+import uuid
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from analytics.v1 import ingestor_pb2 as pb
+from support.eventually import HANG_S
 
 SERVICE = "analytics.v1.AnalyticsService"
+KEY_AHEAD_MS, WINDOW_MS = 300_000, 3_600_000
+Code = grpc.StatusCode
 
 
 @dataclass(frozen=True)
 class Fault:
     """What happens to one request: it is refused with ``code``, after being stored where ``stored`` is set.
 
-    ``retry_after_s`` is sent as RetryInfo; ``hangs`` never answers.
+    ``retry_after_s`` is sent as RetryInfo, ``reason`` as our ErrorInfo; ``hangs`` never answers.
     """
 
     code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
     retry_after_s: float | None = None
+    reason: str = ""
     stored: bool = False
     hangs: bool = False
 
@@ -47,12 +52,18 @@ class StoredPoint:
 
 @dataclass
 class FakeIngestor:
-    """The service; tests script ``faults`` and read what was stored."""
+    """The service; tests script ``faults`` and read what was stored.
+
+    Where ``clock_ms`` gives the time, keys must be at most 5 minutes ahead of it and an hour behind; a refusal says the
+    time if ``tells_time``.
+    """
 
     faults: deque[Fault] = field(default_factory=deque)
     always: Fault | None = None
     delay_s: float = 0.0
     rejected_per_request: int = 0
+    clock_ms: Callable[[], int] | None = None
+    tells_time: bool = True
     stored: dict[bytes, list[StoredPoint]] = field(default_factory=dict)
     attempts: list[bytes] = field(default_factory=list)
     acks: list[str] = field(default_factory=list)
@@ -61,7 +72,7 @@ class FakeIngestor:
     target: str = ""
     _attempted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until_attempts(self, count: int, timeout_s: float = 20.0) -> None:
+    async def until_attempts(self, count: int, timeout_s: float = HANG_S) -> None:
         """Return once ``count`` requests have arrived."""
         async with asyncio.timeout(timeout_s):
             while len(self.attempts) < count:
@@ -99,7 +110,7 @@ class FakeIngestor:
         labels = tuple((label.name, label.value) for label in request.labels)
         time_ns = request.timestamp.seconds * 10**9 + request.timestamp.nanos
         point = StoredPoint(request.service_name, request.metric_name, labels, time_ns, request.double_value)
-        await self._store(str(metadata["x-idempotency-key"]).encode(), [point], context)
+        await self._store(uuid.UUID(str(metadata["x-idempotency-key"])).bytes, [point], context)
         return pb.LogMetricsResponse(success=True)
 
     async def _store(self, key: bytes, points: list[StoredPoint], context: Any) -> bool:
@@ -110,6 +121,8 @@ class FakeIngestor:
         try:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.clock_ms is not None:
+                await self._check_key(key, self.clock_ms(), context)
             fault = self.faults.popleft() if self.faults else self.always
             duplicate = key in self.stored
             if fault is None or fault.stored:
@@ -120,17 +133,37 @@ class FakeIngestor:
         finally:
             self.in_flight -= 1
 
+    async def _check_key(self, key: bytes, now_ms: int, context: Any) -> None:
+        minted_ms = int.from_bytes(key[:6], "big")
+        told = {"server_unix_ms": str(now_ms)} if self.tells_time else {}
+        if minted_ms > now_ms + KEY_AHEAD_MS:
+            await _refuse(context, Code.INVALID_ARGUMENT, [_info("IDEMPOTENCY_KEY_AHEAD", told)])
+        if minted_ms < now_ms - WINDOW_MS and key not in self.stored:
+            await _refuse(context, Code.FAILED_PRECONDITION, [_info("IDEMPOTENCY_KEY_EXPIRED", told)])
+
 
 async def _fail(fault: Fault, context: Any) -> None:
     if fault.hangs:
         await asyncio.Event().wait()
+    details: list[Message] = []
     if fault.retry_after_s is not None:
-        info = error_details_pb2.RetryInfo(retry_delay=_duration(fault.retry_after_s))
-        detail = AnyMessage()
-        detail.Pack(info)
-        status = status_pb2.Status(code=fault.code.value[0], message="as told", details=[detail])
+        details.append(error_details_pb2.RetryInfo(retry_delay=_duration(fault.retry_after_s)))
+    if fault.reason:
+        details.append(_info(fault.reason, {}))
+    await _refuse(context, fault.code, details)
+
+
+async def _refuse(context: Any, code: grpc.StatusCode, details: list[Message]) -> None:
+    status = status_pb2.Status(code=code.value[0], message="as told")
+    for detail in details:
+        status.details.add().Pack(detail)
+    if details:
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    await context.abort(fault.code, "as told")
+    await context.abort(code, "as told")
+
+
+def _info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(reason=reason, domain="analytics-ingestor.io", metadata=metadata)
 
 
 def _duration(seconds: float) -> Duration:

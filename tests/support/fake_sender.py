@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.client import Client
+from ingestor.client.attempts import Attempts
 from ingestor.client.encode import Request
-from ingestor.client.sender import OnRetry, Outcome, Verdict
+from ingestor.client.sender import Outcome, Verdict
 
 Identity = tuple[str, str, tuple[tuple[str, str], ...]]
 SentPoint = tuple[Identity, int, float]
@@ -37,7 +38,7 @@ class FakeSender:
         """Let the next requests end so."""
         self.ends.extend(ends)
 
-    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
+    async def send(self, request: Request, attempts: Attempts) -> Outcome:
         """Send ``request`` nowhere."""
         self.requests.append(request)
         end = self.ends.popleft() if self.ends else Outcome(Verdict.ACKED, accepted_points=request.points)

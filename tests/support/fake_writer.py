@@ -25,6 +25,7 @@ class FakeDatabase:
     stored: list[Part] = field(default_factory=list)
     away: bool = False
     refuses: ErrorClass | None = None
+    retention_us: int | None = None
 
     @property
     def points(self) -> int:
@@ -53,6 +54,7 @@ class FakeWriter:
         self.database = database
         self.flush_s = flush_s
         self.chunk_us = chunk_us
+        self.retention_us: int | None = None
         self.faults: deque[Fault] = deque()
         self.connect_faults: deque[ErrorClass] = deque()
         self.flushed: list[Batch] = []
@@ -71,6 +73,7 @@ class FakeWriter:
             raise FlushError("scripted", self.connect_faults.popleft())
         self.connects += 1
         self.connected = True
+        self.retention_us = self.database.retention_us
 
     def mint_key(self) -> uuid.UUID:
         return mint_key()
@@ -111,6 +114,7 @@ class FakeWriter:
 
     async def housekeep(self) -> None:
         self.housekeepings += 1
+        self.retention_us = self.database.retention_us
 
     async def close(self) -> None:
         self.connected = False

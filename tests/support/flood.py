@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.eventually import HANG_S
 from support.points import columns
 from support.raw_http2 import RawConnection, grpc_message, raw_connection
 from support.wire import text_field
@@ -112,6 +113,11 @@ async def _padded(connection: RawConnection, seen: Seen) -> None:
     await _send_all(connection, seen, memoryview(_with_padding()))
 
 
+async def _doubled(connection: RawConnection, seen: Seen) -> None:
+    """Send two such messages in each call, which takes one."""
+    await _send_all(connection, seen, memoryview(_with_padding() * 2))
+
+
 async def _send_all(connection: RawConnection, seen: Seen, message: memoryview) -> None:
 
     async def call() -> None:
@@ -147,6 +153,7 @@ KINDS: dict[str, Callable[[RawConnection, Seen], Awaitable[None]]] = {
     "headers": _headers,
     "large": _large,
     "padded": _padded,
+    "doubled": _doubled,
 }
 
 
@@ -204,10 +211,10 @@ async def flood(port: int, cores: set[int] | None = None, **wanted: int) -> Asyn
     assert process.stdout is not None
     seen: dict[str, dict[str, int]] = {}
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             assert await process.stdout.readline() == b"ready\n"
         yield seen
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             process.stdin.close()
             seen.update(json.loads(await process.stdout.read()))
             await process.wait()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ingestor.local.container import IMAGE
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "analytics-ingestor"
 EXAMPLES = ROOT / "helm" / "examples"
@@ -48,7 +50,7 @@ class Images:
         user, group = self.database_user.split(":")
         return (
             text.replace("ghcr.io/analytics-ingestor/analytics-ingestor:0.1.0", self.current)
-            .replace("timescale/timescaledb:2.19.3-pg17", self.database)
+            .replace(IMAGE, self.database)
             .replace("runAsUser: 70", f"runAsUser: {user}")
             .replace("fsGroup: 70", f"fsGroup: {group}")
         )

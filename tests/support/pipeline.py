@@ -16,6 +16,7 @@ from ingestor.pipeline.flusher import Flusher
 from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, HeldKeys
 from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.validate import Retention
 from ingestor.points import Points, Series, SeriesTable
 from ingestor.storage.contract import Part, Settled
 from ingestor.telemetry.metrics import Metrics
@@ -69,6 +70,7 @@ class Pipeline:
         self.accounting = Accounting()
         self.settlement = Settlement(self.buffer, self.keys, self.accounting)
         self.health = DatabaseHealth(self.metrics)
+        self.retention = Retention()
         self.flusher = Flusher(
             writers,
             self.buffer,
@@ -77,6 +79,7 @@ class Pipeline:
             self.metrics,
             commit_timeout_s=commit_timeout_s,
             clock=virtual_clock,
+            retention=self.retention,
             tracer=tracer,
         )
 

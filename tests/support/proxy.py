@@ -3,6 +3,7 @@
 import asyncio
 
 from support.commits import FlushCommits
+from support.eventually import HANG_S
 from support.relay import Relay, Stream
 
 
@@ -27,7 +28,7 @@ class CommitProxy(Relay):
 
     async def commit_done(self) -> None:
         """Wait until the database has answered a COMMIT."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             await self._done.wait()
 
     def release(self) -> None:

@@ -5,6 +5,9 @@ import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hpack import Decoder
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
@@ -13,7 +16,7 @@ FRAME_BYTES = 16_384
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _INITIAL_WINDOW = 65_535
-_INITIAL_WINDOW_SIZE = 4
+_HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
 WRITE_PATH = "/analytics.v1.AnalyticsService/Write"
 
 
@@ -54,6 +57,14 @@ def header_block(path: str, metadata: Sequence[tuple[str, str]] = ()) -> bytes:
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
 
 
+class Frame(NamedTuple):
+    """A frame of an answer, HEADERS or DATA."""
+
+    kind: int
+    flags: int
+    payload: bytes
+
+
 @dataclass(slots=True)
 class Stream:
     """One call as its client sees it."""
@@ -61,6 +72,12 @@ class Stream:
     window: int
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     reset_code: int | None = None
+    answer: list[Frame] = field(default_factory=list)
+
+    def headers(self) -> list[dict[str, str]]:
+        """Return the fields of each header frame of the answer."""
+        blocks = (Decoder().decode(one.payload, raw=True) for one in self.answer if one.kind == HEADERS)
+        return [{bytes(name).decode(): bytes(value).decode() for name, value, *_ in block} for block in blocks]
 
 
 class RawConnection:
@@ -153,9 +170,15 @@ class RawConnection:
             self._room.set()
         elif kind == GOAWAY:
             self.goaway = int.from_bytes(payload[4:8], "big")
-        elif stream is not None and (kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM)):
-            if kind == RST_STREAM:
-                stream.reset_code = int.from_bytes(payload, "big")
+        elif stream is not None and kind in (DATA, HEADERS, RST_STREAM):
+            self._take_answer(stream, kind, flags, payload)
+
+    def _take_answer(self, stream: Stream, kind: int, flags: int, payload: bytes) -> None:
+        if kind == RST_STREAM:
+            stream.reset_code = int.from_bytes(payload, "big")
+        else:
+            stream.answer.append(Frame(kind, flags, payload))
+        if kind == RST_STREAM or flags & END_STREAM:
             stream.ended.set()
             self._room.set()
 
@@ -173,7 +196,8 @@ async def raw_connection(port: int, *, listen: bool = True) -> AsyncIterator[Raw
     """Connect to a server on this machine; one that does not ``listen`` never reads what it is sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     connection = RawConnection(reader, writer)
-    await connection.send(_PREFACE + frame(SETTINGS, 0, 0, b""))
+    no_table = struct.pack("!HI", _HEADER_TABLE_SIZE, 0)  # so that each answer's headers can be read by themselves
+    await connection.send(_PREFACE + frame(SETTINGS, 0, 0, no_table))
     listener = asyncio.create_task(connection.listen()) if listen else None
     try:
         yield connection

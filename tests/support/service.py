@@ -18,10 +18,9 @@ from google.rpc import error_details_pb2, status_pb2
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.config import load_settings
 from ingestor.runtime import Runtime
+from support.eventually import HANG_S
 
 SERVICE = "/analytics.v1.AnalyticsService"
-START_TIMEOUT_S = 15.0
-STOP_TIMEOUT_S = 40.0
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -40,14 +39,14 @@ class Client:
         )
 
     async def log_metric(
-        self, request: pb.LogMetricsRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
+        self, request: pb.LogMetricsRequest | bytes, metadata: Metadata = (), timeout_s: float = HANG_S
     ) -> pb.LogMetricsResponse:
         """Send one point."""
         reply: pb.LogMetricsResponse = await self._log_metric(request, metadata=tuple(metadata), timeout=timeout_s)
         return reply
 
     async def write(
-        self, request: pb.WriteRequest | bytes, metadata: Metadata = (), timeout_s: float = 30.0
+        self, request: pb.WriteRequest | bytes, metadata: Metadata = (), timeout_s: float = HANG_S
     ) -> pb.WriteResponse:
         """Send many points."""
         reply: pb.WriteResponse = await self._write(request, metadata=tuple(metadata), timeout=timeout_s)
@@ -83,13 +82,13 @@ async def running_service(writer_url: str, **settings: object) -> AsyncIterator[
     task = asyncio.create_task(runtime.run(stop))
     try:
         serving = asyncio.create_task(runtime.serving.wait())
-        await asyncio.wait([serving, task], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([serving, task], timeout=HANG_S, return_when=asyncio.FIRST_COMPLETED)
         assert serving.done(), f"not serving: {task}"
         async with client_of(runtime.grpc.port) as client:
             yield Service(runtime.grpc.port, runtime.http.port, client)
     finally:
         stop.set()
-        async with asyncio.timeout(STOP_TIMEOUT_S):
+        async with asyncio.timeout(HANG_S):
             await task
 
 
@@ -106,7 +105,7 @@ class ServiceProcess:
         """End the process as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
 
-    async def terminate(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+    async def terminate(self, timeout_s: float = HANG_S) -> int:
         """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), timeout_s)
@@ -136,7 +135,7 @@ async def service_process(writer_url: str, log: Path, **settings: object) -> Asy
 
 
 async def _wait_until_serving(process: asyncio.subprocess.Process, log: Path) -> ServiceProcess:
-    async with asyncio.timeout(START_TIMEOUT_S):
+    async with asyncio.timeout(HANG_S):
         while process.returncode is None:
             found = re.search(r'"serving".*"grpc_port": (\d+), "http_port": (\d+)', log.read_text())
             if found:

@@ -81,11 +81,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The times that are valid, in microseconds, and what a time of 0 means."""
+    """The times that are valid, in microseconds, how long points are kept, and what a time of 0 means."""
 
     now_us: int
     behind_us: int
     ahead_us: int
+    kept_us: int | None = None
 
     def read(self, time_ns: int) -> int:
         """Return a time in microseconds."""
@@ -94,6 +95,8 @@ class Window:
     def fault(self, time_ns: int) -> str | None:
         """Return why a time is invalid."""
         time_us = self.read(time_ns)
+        if self.kept_us is not None and self.kept_us < self.behind_us and time_us < self.now_us - self.kept_us:
+            return "older_than_retention"
         if time_us < self.now_us - self.behind_us:
             return "time_too_far_behind"
         return "time_too_far_ahead" if time_us > self.now_us + self.ahead_us else None

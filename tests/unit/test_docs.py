@@ -13,9 +13,11 @@ OTHER_INLINES = {
     ("README.md", "make e2e "): "starts the tests on a cluster; CI runs it",
     ("README.md", "make compose-test"): "starts the tests of compose; CI runs it",
     ("README.md", "ingestor schema apply --approve"): "tests/integration/schema/test_commands.py approves",
+    ("CONTRIBUTING.md", "make test-database "): "starts tests itself; CI runs it",
+    ("docs/schema.md", "ALTER EXTENSION "): "needs two versions for one PostgreSQL, and Debian has one for each",
     ("CONTRIBUTING.md", "make proto-release"): "moves the baseline of the next release",
     ("helm/analytics-ingestor/README.md", "kubectl delete crd "): "would take the Ingestors of others on the cluster",
-    ("docs/queries.md", "pytest -m alone "): "is a test; `make test` runs it",
+    ("docs/queries.md", "pytest -m alone "): "is a test; `make measure` runs it",
     ("docs/schema.md", "ingestor schema plan|apply --file"): "names the commands of the README",
     ("docs/schema.md", "ingestor schema apply --approve"): "tests/integration/schema/test_commands.py approves",
 }

@@ -11,7 +11,7 @@ import grpc
 from analytics.v1 import ingestor_pb2
 from ingestor.api.calls import Calls, CallSpan
 from ingestor.api.reception import Context, Reception
-from ingestor.api.status import refuse, status_code
+from ingestor.api.status import Refusal, refusal, refuse, status_code
 from ingestor.api.wish import read_wish
 from ingestor.errors import IngestorError, TransientError
 from ingestor.pipeline.ingest import Answer, Ingest, Wish
@@ -82,40 +82,41 @@ class AnalyticsService:
         try:
             wish = read_wish(metadata, call.span if call else None)
             self._ingest.check_open()
+            to_the_end = method == "Write" or self._ingest.awaits_commit(wish)
             # In one expression, so that nothing here keeps the message while its points wait.
-            answer = await take(await self._reception.receive(context), wish)
+            answer = await take(await self._reception.receive(context, to_the_end=to_the_end), wish)
         except IngestorError as error:
-            self._refuse(method, error, context, call)
-            return None
+            told = self._refusal(method, error, call)
         except asyncio.CancelledError:
             self._metrics.requests.labels(method, grpc.StatusCode.CANCELLED.name, "cancelled").inc()
             raise
         except Exception:
             logger.exception("a call failed by a fault of ours", extra={"method": method})
-            self._fail(method, context, call)
-            return None
-        self._answered[method].inc()
-        self._ack_seconds[answer.ack].observe(time.perf_counter() - started)
-        if call is not None:
-            ack = _ACK_NAMES[answer.ack]
-            call.answer(accepted=answer.accepted, rejected=answer.rejected, ack=ack, duplicate=answer.duplicate)
-        return answer
+            told = self._failure(method, call)
+        else:
+            self._answered[method].inc()
+            self._ack_seconds[answer.ack].observe(time.perf_counter() - started)
+            if call is not None:
+                ack = _ACK_NAMES[answer.ack]
+                call.answer(accepted=answer.accepted, rejected=answer.rejected, ack=ack, duplicate=answer.duplicate)
+            return answer
+        await refuse(context, told)
+        return None
 
-    def _fail(self, method: str, context: Context, call: CallSpan | None) -> None:
+    def _failure(self, method: str, call: CallSpan | None) -> Refusal:
         self._metrics.requests.labels(method, grpc.StatusCode.INTERNAL.name, "bug").inc()
-        context.set_code(grpc.StatusCode.INTERNAL)
-        context.set_details("a fault of the server's; it is logged there")
         if call is not None:
             call.end(grpc.StatusCode.INTERNAL, "bug")
+        return Refusal(grpc.StatusCode.INTERNAL, "a fault of the server's; it is logged there", ())
 
-    def _refuse(self, method: str, error: IngestorError, context: Context, call: CallSpan | None) -> None:
+    def _refusal(self, method: str, error: IngestorError, call: CallSpan | None) -> Refusal:
         reason = str(getattr(error, "reason", "unknown"))
         if call is not None:
             call.end(status_code(error), reason)
         self._metrics.requests.labels(method, status_code(error).name, reason).inc()
         if isinstance(error, TransientError):
             self._metrics.refused.labels(reason).inc()
-        refuse(context, error, self._drain_s())
+        return refusal(error, self._drain_s())
 
 
 def _encode(answer: Answer) -> bytes:

@@ -6,7 +6,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from ingestor.errors import ConfigurationError
+from ingestor.listening import listen
 
 Status = dict[str, object]
 
@@ -44,15 +44,11 @@ class HttpServer:
         """Listen.
 
         Raises:
-            ConfigurationError: the port is taken.
+            ConfigurationError: it can't; the text says why.
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._wanted_port)
-        try:
-            await site.start()
-        except OSError as error:
-            text = f"can't listen on {self._host}:{self._wanted_port}: is the port taken? set INGESTOR_HTTP_PORT"
-            raise ConfigurationError(text) from error
+        for listener in listen(self._host, self._wanted_port, "INGESTOR_HTTP"):
+            await web.SockSite(self._runner, listener).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import grpc
 
 from ingestor.api.permits import SWEEP_S, Claim, Permits
-from ingestor.api.status import refusal
-from ingestor.errors import InvalidRequestError, Violation
+from ingestor.api.status import refusal, refuse
+from ingestor.errors import CardinalityError, InvalidRequestError, Violation
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
@@ -28,12 +28,13 @@ class Reception:
         self._drain_s = drain_s
         self._contexts: dict[Claim, Context] = {}
 
-    async def receive(self, context: Context) -> bytes:
-        """Return the message of a call.
+    async def receive(self, context: Context, *, to_the_end: bool = True) -> bytes:
+        """Return the message of a call; read ``to_the_end``, it is known to be the only one.
 
         Raises:
             TransientError: there was no room in time, or the message came too slowly.
             InvalidRequestError: the client ended its side without a whole message.
+            CardinalityError: another message followed.
             CancelledError: the client is gone, or gRPC found the message too large.
         """
         claim = Claim(context.peer())
@@ -41,8 +42,9 @@ class Reception:
         self._contexts[claim] = context
         try:
             message: object = await context.read()
+            alone = not (to_the_end and isinstance(await context.read(), bytes))
         except grpc.aio.AbortError:  # what ``_end`` causes here
-            message = None
+            message, alone = None, True
         finally:
             del self._contexts[claim]
             self._permits.leave(claim)
@@ -51,6 +53,8 @@ class Reception:
         if not isinstance(message, bytes):
             await asyncio.sleep(_CANCELLED_WITHIN_S)
             raise InvalidRequestError([Violation("", "message_missing", "the call ended without a whole message")])
+        if not alone:
+            raise CardinalityError
         self._permits.praise(claim)
         return message
 
@@ -71,8 +75,4 @@ class Reception:
         context = self._contexts.get(claim)
         if context is None or claim.ended is None or context.done():
             return
-        told = refusal(claim.ended, self._drain_s())
-        try:
-            await context.abort(told.code, told.text, told.metadata)
-        except (grpc.aio.AbortError, grpc.aio.BaseError, grpc.aio.UsageError):
-            return
+        await refuse(context, refusal(claim.ended, self._drain_s()))

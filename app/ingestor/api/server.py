@@ -9,6 +9,7 @@ from analytics.v1 import ingestor_pb2  # noqa: F401 - reflection serves its desc
 from ingestor.api.analytics import SERVICE, AnalyticsService
 from ingestor.config import Settings
 from ingestor.errors import ConfigurationError
+from ingestor.listening import find_addresses, host_port
 
 DATABASE = "database"
 """Name under which ``grpc.health.v1`` answers for the database; no probe should depend on it."""
@@ -38,13 +39,16 @@ class GrpcServer:
         """Listen and report serving.
 
         Raises:
-            ConfigurationError: the port is taken.
+            ConfigurationError: it can't; the text says why.
         """
-        address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
-        try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ConfigurationError(f"can't listen on {address}: is the port taken? set INGESTOR_GRPC_PORT") from error
+        wanted = self._settings.grpc_port
+        for host in find_addresses(self._settings.grpc_host, wanted, "INGESTOR_GRPC"):
+            address = host_port(host, self.port or wanted)
+            try:
+                self.port = self._server.add_insecure_port(address)
+            except RuntimeError as error:
+                text = f"can't listen on {address}: another process took the port just now; try again"
+                raise ConfigurationError(text) from error
         await self._server.start()
         await self.report_database(up=False)
         await self._set_health(_SERVING)

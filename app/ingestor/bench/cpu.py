@@ -37,7 +37,7 @@ class CpuMeter:
 
         Source: proc(5), VmHWM.
         """
-        status = Path(f"/proc/{self._server.pid}/status").read_text()
+        status = Path(f"/proc/{self._server.pid}/status").read_text(encoding="utf-8")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
 
@@ -60,7 +60,7 @@ async def find_postmaster(admin_url: str) -> int | None:
     finally:
         await connection.close()
     with suppress(OSError, ValueError, psutil.NoSuchProcess):
-        pid = int((Path(directory) / "postmaster.pid").read_text().split()[0])
+        pid = int((Path(directory) / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         return pid if psutil.Process(pid).name().startswith("postgres") else None
     return None
 

@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 
+from ingestor.client.attempts import Attempts
 from ingestor.client.encode import Request
 from ingestor.client.sender import Sender, Verdict
 
@@ -63,6 +64,6 @@ async def send_evenly(port: int, requests: list[Request], requests_per_s: float,
 
 
 async def _send(sender: Sender, request: Request) -> None:
-    outcome = await sender.send(request, lambda *_: None)
+    outcome = await sender.send(request, Attempts(lambda *_: None))
     if outcome.verdict is not Verdict.ACKED:
         raise RuntimeError(f"a request was not acked: {outcome.status} {outcome.message}")

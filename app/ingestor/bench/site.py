@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import asyncpg
 
+from ingestor.local.tether import tie_process
 from ingestor.schema.spec import IndexName
 from ingestor.storage.copy_format import COLUMNS
 
@@ -102,6 +104,7 @@ async def serving(store: Store, environment: Mapping[str, str], **settings: str)
         sys.executable, "-m", "ingestor", "serve", stderr=asyncio.subprocess.PIPE, env={**environment, **variables}
     )
     assert process.stderr is not None
+    tether = tie_process(process.pid, signal.SIGTERM)
     try:
         async with asyncio.timeout(_START_TIMEOUT_S):
             while line := (await process.stderr.readline()).decode():
@@ -116,6 +119,7 @@ async def serving(store: Store, environment: Mapping[str, str], **settings: str)
             process.terminate()
         async with asyncio.timeout(_STOP_TIMEOUT_S):
             await process.wait()
+        tether.release()
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from ingestor.client.failures import (
     ClientFullError,
     Failure,
     FlushTimeoutError,
+    ForeignUseError,
     PointsFailedError,
     RejectedPoint,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ClientStats",
     "Failure",
     "FlushTimeoutError",
+    "ForeignUseError",
     "PointsFailedError",
     "RejectedPoint",
     "SeriesHandle",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestor.client.encode import Request, encode_columns_request
+from ingestor.client.encode import Mint, Request, encode_columns_request
 from ingestor.client.series import SeriesHandle
 from ingestor.points import Ack
 from ingestor.propagation import Metadata, inject
@@ -49,9 +49,9 @@ class PendingBatch:
         self._values.append(value)
         try:
             self._times.append(time_ns)
-        except (TypeError, OverflowError):
+        except (TypeError, OverflowError) as error:
             self._values.pop()
-            raise
+            raise type(error)(f"time_ns must be an int of 64 bits, nanoseconds since 1970: got {time_ns!r}") from None
         self._index.append(series.position if series.batch is self else self._place(series))
         if not self.points:
             self._trace = inject()
@@ -75,7 +75,7 @@ class PendingBatch:
         self.points += len(values)
         self.size_bytes += POINT_BYTES * len(values)
 
-    def encode(self, ack: Ack | None) -> Request:
+    def encode(self, ack: Ack | None, mint: Mint) -> Request:
         """Return the request with a key of its own and let go of the columns."""
         request = encode_columns_request(
             self._series_fields,
@@ -83,6 +83,7 @@ class PendingBatch:
             np.frombuffer(self._times, np.int64),
             np.frombuffer(self._values, np.float64),
             ack,
+            mint,
         )
         self.encoded = True
         # Handles of idle series point here for as long as they live.

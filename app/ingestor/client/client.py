@@ -15,10 +15,14 @@ from ingestor.client.columns import PointColumns
 from ingestor.client.delivery import Delivery
 from ingestor.client.failures import FlushTimeoutError, PointsFailedError
 from ingestor.client.intake import BatchIntake
+from ingestor.client.key_clock import KeyClock
+from ingestor.client.lost import watch
+from ingestor.client.owner import NOBODY, Owner
 from ingestor.client.reporter import OnFailure, OnRejected, Reporter
 from ingestor.client.room import Room
 from ingestor.client.sender import RequestSender, Sender
 from ingestor.client.series import SeriesBook, SeriesHandle
+from ingestor.client.target import check_target
 from ingestor.points import Ack
 
 MIB = 1024 * 1024
@@ -44,8 +48,8 @@ class Client:
 
     Use it as ``async with Client("dns:///metrics-headless:50051") as client``. Leaving the block sends what is left for
     up to ``close_timeout_s`` and raises ``PointsFailedError`` where points failed since the last flush; an error of the
-    body is kept and gets a note instead. A client belongs to the event loop that entered it: no other thread, no
-    forked process may use it, and it is entered once.
+    body is kept and gets a note instead. A client belongs to the event loop that entered it and is entered once: a use
+    by another thread, loop or forked process raises ``ForeignUseError``. What one that is never left loses is logged.
 
     A request goes out when it has ``batch_points`` or 2 MB, or its first point is ``linger_s`` old; ``in_flight`` of
     them are on their way at once, 16 to a connection. It is retried with its own key for ``give_up_after_s``, counted
@@ -57,7 +61,7 @@ class Client:
     not block. ``sender`` takes the place of connections to ``target``, ``clock`` that of the machine's clock.
 
     Raises:
-        ValueError: an option is out of range.
+        ValueError, TypeError: an option is out of range, or can't be meant.
     """
 
     def __init__(
@@ -82,25 +86,34 @@ class Client:
         _check(max_pending_bytes >= _LEAST_PENDING_BYTES, f"max_pending_bytes must be {_LEAST_PENDING_BYTES} or more")
         _check(0 < give_up_after_s <= LONGEST_RETRY_S, f"give_up_after_s must be above 0, at most {LONGEST_RETRY_S}")
         _check(min(linger_s, full_timeout_s, close_timeout_s) >= 0, "times must not be negative")
+        if not isinstance(ack, Ack | None):
+            raise TypeError(f"ack must be an Ack or None, got {ack!r}")
         clock = clock or Clock()
         self._close_timeout_s = close_timeout_s
+        key_clock = KeyClock(clock)
         self._own_sender = None
         if sender is None:
+            check_target(target)
             sender = self._own_sender = Sender(
-                target, in_flight=in_flight, give_up_after_s=give_up_after_s, clock=clock
+                target, in_flight=in_flight, give_up_after_s=give_up_after_s, clock=clock, key_clock=key_clock
             )
         self._sender = sender
+        self._owner = Owner()
         self._room = Room(max_pending_bytes)
         self._accounts = Accounts()
         self._reporter = Reporter(on_failure, on_rejected, clock)
-        self._delivery = Delivery(self._room, self._accounts, self._reporter, ack=ack, in_flight=in_flight)
+        self._delivery = Delivery(
+            self._room, self._accounts, self._reporter, mint=key_clock.mint, ack=ack, in_flight=in_flight
+        )
         self._intake = BatchIntake(
+            self._owner,
             self._room,
             self._accounts,
             self._delivery.submit,
             batch_points=batch_points,
             linger_s=linger_s,
             full_timeout_s=full_timeout_s,
+            last_trouble=self._delivery.last_trouble,
             clock=clock,
         )
         self._book = SeriesBook(self._intake, _LONGEST_SERIES_BYTES)
@@ -113,15 +126,20 @@ class Client:
         if self._own_sender is not None:
             await self._channels.enter_async_context(self._own_sender)
         # Not a TaskGroup of the caller's task: a client may be left by another task than the one that entered it.
-        self._working = asyncio.create_task(self._delivery.run(self._sender))
-        self._intake.open()
+        self._lost = watch(self._delivery, self._accounts, self._reporter.held_back())
+        self._owner.enter()
+        self._working = asyncio.create_task(self._work())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._owner.is_forked and error is not None:
+            return  # a forked process that ends in here: points and connections are its parent's
+        self._check_loop()
         start = self._accounts.raised_failures()
-        self._intake.close()
+        self._intake.close_batch()
+        self._owner.leave()
         try:
             await self._delivery.wait_until_answered(self._close_timeout_s)
         finally:
@@ -142,6 +160,7 @@ class Client:
         Raises:
             ValueError: a name is empty, a text can't be encoded as UTF-8, or all together take more than 1 MB.
         """
+        self._owner.check_thread()
         return self._book.handle(service_name, metric_name, labels)
 
     async def record(
@@ -156,11 +175,13 @@ class Client:
         """Record a point; return once it is in memory, at once unless ``max_pending_bytes`` are taken.
 
         ``value`` is stored as double precision (integers exactly up to 2^53; NaN and infinities too). ``time_ns`` is
-        nanoseconds since 1970 UTC: this machine's clock where None, the server's time of receipt where 0.
+        nanoseconds since 1970 UTC: this machine's clock where None, even if the server's is another; the server's time
+        of receipt where 0.
 
         Raises:
             ClientFullError: no room within ``full_timeout_s``; the point was not recorded.
             ClientClosedError: outside the ``async with`` block.
+            ForeignUseError: in another thread, process or event loop.
             ValueError: as ``series``.
             TypeError, OverflowError: value or time is no number, or too large.
         """
@@ -202,28 +223,56 @@ class Client:
             PointsFailedError: points failed for good since this was last raised.
             FlushTimeoutError: that took longer than ``timeout_s``; the client goes on sending.
         """
+        self._check_loop()
         start = self._accounts.raised_failures()
         self._intake.close_batch()
         if not await self._delivery.wait_until_answered(timeout_s):
-            raise FlushTimeoutError(timeout_s, self._accounts.pending_points)
+            raise FlushTimeoutError(timeout_s, self._accounts.pending_points, self._delivery.last_trouble())
         failures = self._accounts.raise_failures_since(start)
         if failures:
             raise PointsFailedError(failures)
 
     def stats(self) -> ClientStats:
-        """Return the counts of this moment."""
+        """Return the counts of this moment.
+
+        Raises:
+            ForeignUseError: called by another thread or process while the client is open.
+        """
+        self._owner.check_thread()
         return self._accounts.stats(self._room.used_bytes)
+
+    def _check_loop(self) -> None:
+        self._owner.check_thread()
+        if self._owner.thread != NOBODY:
+            self._owner.check()
+
+    async def _work(self) -> None:
+        try:
+            await self._delivery.run(self._sender)
+        finally:  # left, or cancelled by whomever: where an event loop ends, for one
+            self._settle(
+                "the client was closed" if self._owner.thread == NOBODY else "the client's tasks were cancelled"
+            )
 
     async def _stop(self) -> None:
         """End the workers, settle what has no answer, and close the connections."""
-        assert self._working is not None
+        if self._working is None:
+            raise self._owner.trouble()
         self._working.cancel()
         try:
             await asyncio.wait({self._working}, timeout=_STOP_TIMEOUT_S)
         finally:
-            self._delivery.abandon()
-            self._reporter.close()
+            self._settle("the client was closed")
             await self._channels.aclose()
+
+    def _settle(self, reason: str) -> None:
+        """Count everything without an answer as failed, once, and refuse what comes."""
+        if self._owner.is_forked or self._lost.detach() is None:
+            return
+        self._delivery.end(reason)
+        self._intake.close_batch()
+        self._owner.leave()
+        self._reporter.close()
 
 
 def _check(holds: bool, message: str) -> None:

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from ingestor.client.batch import POINT_BYTES, PendingBatch
 from ingestor.client.series import SeriesHandle
 
+_MAX_TIME_NS = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -39,7 +41,7 @@ class PointColumns:
         self._series = series
         self._index = np.asarray(series_index)
         self._times_ns = np.asarray(times_ns)
-        self._values = np.asarray(values, np.float64)
+        self._values = _numbers(values)
         if not self._index.ndim == self._times_ns.ndim == self._values.ndim == 1:
             raise ValueError("columns have one dimension")
         if not len(self._index) == len(self._times_ns) == len(self._values):
@@ -49,6 +51,8 @@ class PointColumns:
             return
         if self._index.dtype.kind not in "iu" or self._times_ns.dtype.kind not in "iu":
             raise TypeError("series_index and times_ns are integers")
+        if self._times_ns.dtype.kind == "u" and self._times_ns.max() > _MAX_TIME_NS:
+            raise ValueError("times_ns must be nanoseconds since 1970 in 63 bits")
         if self._index.min() < 0 or self._index.max() >= len(series):
             raise ValueError(f"series_index must be from 0 to {len(series) - 1}")
 
@@ -59,7 +63,10 @@ class PointColumns:
         """Return the points from ``start`` on: one at least, and no more than the bounds allow beyond it."""
         index = self._index[start : start + max_points]
         places, first, inverse = np.unique(index, return_index=True, return_inverse=True)
-        sizes = np.array([self._series[place].size_bytes for place in places.tolist()], np.int64)
+        try:
+            sizes = np.array([self._series[place].size_bytes for place in places.tolist()], np.int64)
+        except AttributeError:
+            raise TypeError("series must be handles, as `Client.series` returns them") from None
         most_bytes = int(sizes.sum()) + POINT_BYTES * len(index)
         if most_bytes > max_bytes and len(index) > 1:
             added = np.full(len(index), POINT_BYTES, np.int64)
@@ -74,3 +81,11 @@ class PointColumns:
             self._values[start:end],
             most_bytes,
         )
+
+
+def _numbers(values: ArrayLike) -> NDArray[np.float64]:
+    """Return ``values`` as double precision; numpy would make numbers of texts, of None and of complex ones, too."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "biuf":
+        raise TypeError(f"values must be real numbers, got an array of type {array.dtype}")
+    return array.astype(np.float64, copy=False)

@@ -4,16 +4,14 @@ import asyncio
 import logging
 
 from ingestor.client.accounts import Accounts
+from ingestor.client.attempts import Attempts
 from ingestor.client.batch import PendingBatch
-from ingestor.client.encode import Request
+from ingestor.client.encode import Mint, Request
 from ingestor.client.failures import Failure
 from ingestor.client.reporter import Reporter
 from ingestor.client.room import Room
 from ingestor.client.sender import Outcome, RequestSender, Verdict
 from ingestor.points import Ack
-
-_UNCLEAR = {"INTERNAL", "UNKNOWN"}
-"""Statuses that end a request and do not say what was done before."""
 
 logger = logging.getLogger(__name__)
 
@@ -21,34 +19,33 @@ logger = logging.getLogger(__name__)
 class Delivery:
     """Takes closed batches in order; each is sent by one of ``in_flight`` workers until its end is known."""
 
-    def __init__(self, room: Room, accounts: Accounts, reporter: Reporter, *, ack: Ack | None, in_flight: int) -> None:
+    def __init__(
+        self, room: Room, accounts: Accounts, reporter: Reporter, *, mint: Mint, ack: Ack | None, in_flight: int
+    ) -> None:
         self._room = room
         self._accounts = accounts
         self._reporter = reporter
+        self._mint = mint
         self._ack = ack
         self._in_flight = in_flight
         # Bounded by the room: what is in a batch has its bytes from there.
         self._queue: asyncio.Queue[PendingBatch] = asyncio.Queue()
-        self._unanswered: dict[PendingBatch, None] = {}
-        self._ended = False
+        self._unanswered: dict[PendingBatch, Attempts] = {}
+        self._end_reason = ""
 
     def submit(self, batch: PendingBatch) -> None:
         """Send ``batch`` as soon as a worker is free."""
-        self._unanswered[batch] = None
-        if self._ended:
-            self.abandon()
+        self._unanswered[batch] = Attempts(self._note_retry)
+        if self._end_reason:
+            self.end(self._end_reason)
         else:
             self._queue.put_nowait(batch)
 
     async def run(self, sender: RequestSender) -> None:
-        """Work until cancelled, by whomever; what has no answer then has failed, and so has what comes later."""
-        try:
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(self._in_flight):
-                    workers.create_task(self._work(sender))
-        finally:
-            self._ended = True
-            self.abandon()
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._in_flight):
+                workers.create_task(self._work(sender))
 
     async def wait_until_answered(self, timeout_s: float) -> bool:
         """Wait for the end of what was submitted up to now; return False where that takes longer."""
@@ -60,10 +57,19 @@ class Delivery:
             return False
         return True
 
-    def abandon(self) -> None:
-        """Count what has no answer as failed; nothing is sent any more."""
-        for batch in list(self._unanswered):
-            self._fail(batch, "CLOSED", "the client was closed before there was an answer", batch.encoded)
+    def end(self, reason: str) -> None:
+        """Count as failed what has no answer, and what comes later; nothing is sent any more."""
+        self._end_reason = reason
+        while self._unanswered:
+            batch, attempts = next(iter(self._unanswered.items()))
+            message = f"{reason} before there was an answer"
+            if attempts.last_trouble:
+                message += f": {attempts.last_trouble}"
+            self._fail(batch, "CLOSED", message, batch.encoded and attempts.may_be_stored)
+
+    def last_trouble(self) -> str:
+        """Return what keeps the oldest request in trouble from its answer, empty where none is in trouble."""
+        return next((attempts.last_trouble for attempts in self._unanswered.values() if attempts.last_trouble), "")
 
     async def _work(self, sender: RequestSender) -> None:
         while True:
@@ -76,11 +82,11 @@ class Delivery:
                     self._fail(batch, "CLIENT_FAULT", repr(error), batch.encoded)
 
     async def _deliver(self, batch: PendingBatch, sender: RequestSender) -> None:
-        request = batch.encode(self._ack)
-        outcome = await sender.send(request, self._note_retry)
+        attempts = self._unanswered[batch]
+        request = batch.encode(self._ack, self._mint)
+        outcome = await sender.send(request, attempts)
         if outcome.verdict is not Verdict.ACKED:
-            may_be_stored = outcome.verdict is Verdict.GIVEN_UP or outcome.status in _UNCLEAR
-            self._fail(batch, outcome.status, outcome.message, may_be_stored)
+            self._fail(batch, outcome.status, outcome.message, outcome.may_be_stored)
         elif outcome.accepted_points + outcome.rejected_points != batch.points:
             counted = f"{outcome.accepted_points} accepted and {outcome.rejected_points} rejected of {batch.points}"
             self._fail(batch, "MISCOUNTED", f"the server answered {counted}", may_be_stored=True)

@@ -6,7 +6,7 @@ it is sent. The bytes are those that the generated classes write; a test proves 
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -15,8 +15,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from analytics.v1 import ingestor_pb2 as pb
-from ingestor.keys import mint_key
+from ingestor.keys import KEY_BYTES
 from ingestor.points import Ack, Series
+
+_KEY_METADATA = "x-idempotency-key"
+_KEY_HEAD = b"\x0a\x10"
+"""Tag and length of ``idempotency_key``: the first field that is written."""
 
 _REQUEST_POINT = b"\x1a"
 _REQUEST_COLUMNS = b"\x22"
@@ -89,6 +93,13 @@ class Request:
     points: int
     metadata: tuple[tuple[str, str], ...] = ()
 
+    def with_key(self, key: uuid.UUID) -> "Request":
+        """Return the same points under another key: another request to a server."""
+        if self.method is Method.LOG_METRIC:
+            others = [entry for entry in self.metadata if entry[0] != _KEY_METADATA]
+            return replace(self, metadata=((_KEY_METADATA, str(key)), *others))
+        return replace(self, payload=_KEY_HEAD + key.bytes + self.payload[len(_KEY_HEAD) + KEY_BYTES :])
+
 
 def encode_series(series: Series) -> bytes:
     """Return ``series`` as a serialised ``analytics.v1.Series``."""
@@ -118,7 +129,7 @@ def encode_columns_request(
     times_ns: NDArray[np.int64],
     values: NDArray[np.float64],
     ack: Ack | None,
-    mint: Mint = mint_key,
+    mint: Mint,
 ) -> Request:
     """Return the request for points whose series come as ``series_field`` each."""
     body = _columns(b"".join(series_fields), series_index, times_ns, values)
@@ -171,7 +182,7 @@ def _encode_single(batch: Batch, position: int, ack: Ack | None, key: uuid.UUID)
         double_value=float(batch.values[position]),
         labels=identity.labels,
     )
-    metadata: tuple[tuple[str, str], ...] = (("x-idempotency-key", str(key)),)
+    metadata: tuple[tuple[str, str], ...] = ((_KEY_METADATA, str(key)),)
     if ack is not None:
         metadata += (("x-ack", ack.name.lower()),)
     return Request(Method.LOG_METRIC, message.SerializeToString(), 1, metadata)

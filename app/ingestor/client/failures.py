@@ -23,8 +23,9 @@ class Failure:
     may_be_stored: bool
 
     def __str__(self) -> str:
-        doubt = ", may be stored" if self.may_be_stored else ""
-        return f"{self.points} points in {self.requests} requests: {self.status} ({self.message}){doubt}"
+        message = f" ({self.message})" if self.message else ""
+        stored = "may be stored" if self.may_be_stored else "not stored"
+        return f"{self.points} points in {self.requests} requests: {self.status}{message}, {stored}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,27 @@ class ClientClosedError(IngestorError):
     """The client is used outside its ``async with`` block; the point was not recorded."""
 
 
+class ForeignUseError(IngestorError):
+    """A client is used by another thread, process or event loop than the one that entered it; nothing was done."""
+
+
 class ClientFullError(IngestorError):
     """There was no room in time; ``recorded_points`` of the call's points, its first ones, are recorded."""
 
-    def __init__(self, timeout_s: float, recorded_points: int = 0) -> None:
-        super().__init__(f"no room for more points within {timeout_s:g} s: the server is away, or too slow")
+    def __init__(self, timeout_s: float, recorded_points: int = 0, last_trouble: str = "") -> None:
+        cause = last_trouble or "the server is away, or too slow"
+        super().__init__(f"no room for more points within {timeout_s:g} s: {cause}")
         self.recorded_points = recorded_points
 
 
 class FlushTimeoutError(IngestorError):
     """Not everything was answered in time; the client goes on sending the ``pending_points``."""
 
-    def __init__(self, timeout_s: float, pending_points: int) -> None:
-        super().__init__(f"{pending_points} points were not answered within {timeout_s:g} s; they are still being sent")
+    def __init__(self, timeout_s: float, pending_points: int, last_trouble: str = "") -> None:
+        cause = f": {last_trouble}" if last_trouble else ""
+        super().__init__(
+            f"{pending_points} points were not answered within {timeout_s:g} s, and are still being sent{cause}"
+        )
         self.pending_points = pending_points
 
 

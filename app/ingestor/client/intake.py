@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from threading import get_ident
 from typing import Protocol
 
 from ingestor.client.batch import BATCH_BYTES, BATCH_OVERHEAD_BYTES, POINT_BYTES, PendingBatch
 from ingestor.client.clock import Clock
 from ingestor.client.columns import Piece, PointColumns
-from ingestor.client.failures import ClientClosedError, ClientFullError
+from ingestor.client.failures import ClientFullError
+from ingestor.client.owner import Owner
 from ingestor.client.room import Room
 from ingestor.client.series import SeriesHandle
 
@@ -23,6 +25,7 @@ class BatchIntake:
 
     def __init__(
         self,
+        owner: Owner,
         room: Room,
         counts: RecordedCount,
         on_closed: Callable[[PendingBatch], None],
@@ -30,36 +33,31 @@ class BatchIntake:
         batch_points: int,
         linger_s: float,
         full_timeout_s: float,
+        last_trouble: Callable[[], str],
         clock: Clock,
     ) -> None:
+        self._owner = owner
         self._room = room
         self._counts = counts
         self._on_closed = on_closed
         self._batch_points = batch_points
         self._linger_s = linger_s
         self._full_timeout_s = full_timeout_s
+        self._last_trouble = last_trouble
         self._unix_ns = clock.unix_ns
         self._batch = PendingBatch()
         self._timer: asyncio.TimerHandle | None = None
-        self._open = False
         self._owes_turn = False
-
-    def open(self) -> None:
-        """Take points from now on."""
-        self._open = True
-
-    def close(self) -> None:
-        """Close the last batch and refuse what comes; who waits for room is refused once it would be his turn."""
-        self.close_batch()
-        self._open = False
 
     def add(self, series: SeriesHandle, value: float, time_ns: int | None) -> bool:
         """Take a point and return True, or False where there is no room.
 
         Raises:
-            ClientClosedError: the client is not open.
+            ClientClosedError, ForeignUseError: the client is not open, or belongs to others.
             TypeError, OverflowError: value or time is no number, or too large.
         """
+        if get_ident() != self._owner.thread:
+            raise self._owner.trouble()
         size_bytes = POINT_BYTES if series.batch is self._batch else self._make_fit(POINT_BYTES + series.size_bytes)
         if not self._room.take(size_bytes):
             return False
@@ -90,6 +88,7 @@ class BatchIntake:
 
     async def add_columns(self, columns: PointColumns) -> None:
         """Take all points in order, waiting for room; as ``add_and_yield``."""
+        self._owner.check()
         start = 0
         while start < len(columns):
             piece = columns.piece(start, self._batch_points - self._batch.points, BATCH_BYTES)
@@ -117,8 +116,8 @@ class BatchIntake:
 
     def _make_fit(self, size_bytes: int) -> int:
         """Return what points of ``size_bytes`` cost in the open batch, closing it first where they do not fit it."""
-        if not self._open:
-            raise _closed()
+        if not self._batch.points:
+            self._owner.check()
         if self._batch.size_bytes + size_bytes > BATCH_BYTES:
             self.close_batch()
         return size_bytes if self._batch.points else size_bytes + BATCH_OVERHEAD_BYTES
@@ -129,7 +128,9 @@ class BatchIntake:
         except BaseException:
             self._room.give(taken_bytes)
             raise
-        self._note(1)
+        self._counts.recorded_points += 1
+        if self._timer is None or self._batch.points >= self._batch_points:
+            self._arrange_end()
 
     def _put_piece(self, piece: Piece, taken_bytes: int) -> None:
         size_bytes = piece.size_in(self._batch)
@@ -140,10 +141,11 @@ class BatchIntake:
             cost_bytes = piece.most_bytes + BATCH_OVERHEAD_BYTES
         piece.put_into(self._batch)
         self._room.give(taken_bytes - cost_bytes)
-        self._note(len(piece.values))
+        self._counts.recorded_points += len(piece.values)
+        self._arrange_end()
 
-    def _note(self, points: int) -> None:
-        self._counts.recorded_points += points
+    def _arrange_end(self) -> None:
+        """Close the batch that is full, or see to it that it is closed in time."""
         if self._batch.points >= self._batch_points:
             self.close_batch()
         elif self._timer is None:
@@ -157,13 +159,9 @@ class BatchIntake:
         try:
             await self._room.wait_and_take(size_bytes, self._full_timeout_s)
         except TimeoutError:
-            raise ClientFullError(self._full_timeout_s, recorded_points) from None
+            raise ClientFullError(self._full_timeout_s, recorded_points, self._last_trouble()) from None
 
     async def _yield_turn(self) -> None:
         # A loop that records without waiting for anything else would keep the batches from being sent.
         self._owes_turn = False
         await asyncio.sleep(0)
-
-
-def _closed() -> ClientClosedError:
-    return ClientClosedError("points are recorded inside the client's `async with` block only")

@@ -1,5 +1,6 @@
 """Tell of trouble: to the caller's functions each time, to the log every few seconds with counts."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ class Reporter:
     """Calls ``on_failure`` and ``on_rejected`` and writes the log."""
 
     def __init__(self, on_failure: OnFailure | None, on_rejected: OnRejected | None, clock: Clock) -> None:
+        for function in (on_failure, on_rejected):
+            if inspect.iscoroutinefunction(function) or not (function is None or callable(function)):
+                raise TypeError(f"on_failure and on_rejected must be plain functions, got {function!r}")
         self._on_failure = on_failure
         self._on_rejected = on_rejected
         self._retried = _Line(logging.WARNING, "requests are being retried", clock)
@@ -53,8 +57,12 @@ class Reporter:
 
     def close(self) -> None:
         """Write what was held back."""
-        for line in (self._retried, self._rejected, self._failed):
-            line.write()
+        for write in self.held_back():
+            write()
+
+    def held_back(self) -> list[Callable[[], None]]:
+        """Return what writes the lines that are held back; they know nothing of the caller's functions."""
+        return [line.write for line in (self._retried, self._rejected, self._failed)]
 
 
 @contextmanager
@@ -81,7 +89,8 @@ class _Line:
 
     def write(self) -> None:
         if self._count:
-            logger.log(self._level, self._message, extra={"count": self._count, "last": self._last})
+            data = {"count": self._count, "last": self._last}
+            logger.log(self._level, "%s: %d, the last: %s", self._message, self._count, self._last, extra=data)
             self._count, self._due_s = 0, self._clock.monotonic_s() + LOG_INTERVAL_S
 
 

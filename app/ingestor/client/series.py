@@ -64,9 +64,14 @@ class SeriesBook:
             ValueError: a name is empty, a text can't be encoded as UTF-8, or all together are too long to be sent.
             TypeError: a name, or a label's value, is no text.
         """
-        identity = service_name, metric_name, tuple(sorted(labels.items())) if labels else ()
-        found = self._handles.get(identity)
+        try:
+            identity = service_name, metric_name, tuple(sorted(labels.items())) if labels else ()
+            found = self._handles.get(identity)
+        except (TypeError, AttributeError):  # what can't be sorted or hashed, or is no mapping
+            _check_texts(service_name, metric_name, labels)
+            raise
         if found is None:
+            _check_texts(service_name, metric_name, labels)
             found = self._make(Series(*identity))
             if self._size_bytes > REMEMBERED_BYTES:
                 self._handles, self._size_bytes = {}, 0
@@ -81,3 +86,18 @@ class SeriesBook:
         if handle.size_bytes > self._largest_bytes:
             raise ValueError(f"names and labels take {handle.size_bytes} bytes, at most {self._largest_bytes} are sent")
         return handle
+
+
+def _check_texts(service_name: object, metric_name: object, labels: object) -> None:
+    """Refuse what is no text: protobuf would take None for an empty text, and bytes for the text that they encode.
+
+    Only once for each identity: a text equals nothing else.
+    """
+    if not isinstance(labels, Mapping | None):
+        raise TypeError(f"labels must be a mapping of str to str, got {type(labels).__name__}")
+    named = [("service_name", service_name), ("metric_name", metric_name)]
+    for name, value in (labels or {}).items():
+        named += [("a label's name", name), (f"label {name!r}", value)]
+    for what, text in named:
+        if not isinstance(text, str):
+            raise TypeError(f"{what} must be a str, got {text!r} of type {type(text).__name__}")

@@ -42,7 +42,7 @@ def bench(
     console.print(f"largest memory of a server: {results.peak_bytes / 1024**2:.0f} MiB", highlight=False)
     if report is not None:
         draw_plots(results, report.parent)
-        report.write_text(write_report(results, measure_stages(), machine))
+        report.write_text(write_report(results, measure_stages(), machine), encoding="utf-8")
 
 
 async def _bench(pairs: int, console: Console) -> tuple[Results, list[tuple[str, str]]]:

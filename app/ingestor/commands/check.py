@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ingestor.schema.preflight import Finding, inspect
+from ingestor.config import load_settings
+from ingestor.errors import ConfigurationError
+from ingestor.schema.preflight import Finding
+from ingestor.storage.rehearsal import rehearse
 
 _MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "problem": "[red]problem[/]"}
 
@@ -21,10 +24,15 @@ def check(
     schema: Annotated[str, typer.Option(envvar="INGESTOR_DATABASE_SCHEMA", help="Schema of our tables.")] = "analytics",
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Look at the database as a pod would; exit 1 where something would keep it from working."""
+    """Connect as a pod does, with its INGESTOR_* settings, and write what it writes, to take it back.
+
+    Exits with 0 if a server works with this database, warnings or not, with 1 if something is in the way: each problem
+    has a line that says what to do.
+    """
     try:
-        findings = asyncio.run(inspect(database_url, schema))
-    except ValueError as error:
+        settings = load_settings(database_url=database_url, database_schema=schema)
+        findings = asyncio.run(rehearse(database_url, schema, settings.connections))
+    except (ConfigurationError, ValueError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     if as_json:

@@ -1,6 +1,7 @@
 """``ingestor dev``: the whole product on this machine, with real metrics flowing; Ctrl-C stops it."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from typing import Annotated
@@ -17,6 +18,7 @@ from ingestor.commands.foreground import foreground
 from ingestor.commands.local_site import LocalSite, local_site
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
+from ingestor.local.tether import tie_process
 from ingestor.runtime import Runtime
 from ingestor.schema.spec import SchemaSpec
 from ingestor.telemetry.logging import configure_logging
@@ -94,6 +96,7 @@ async def _load(runtime: Runtime, ended: "asyncio.Task[bool]", *options: str) ->
     # Popen, for it uses vfork: uvloop forks, and gRPC complains of its threads. In a session of its own Ctrl-C does
     # not reach it, so that it is told once and prints its closing table.
     process = subprocess.Popen(command, start_new_session=True)  # noqa: ASYNC220, S603 - returns at once
+    tether = tie_process(process.pid, signal.SIGTERM)
     loading = asyncio.create_task(asyncio.to_thread(process.wait))
     await asyncio.wait([loading, ended], return_when=_FIRST)
     if not loading.done():
@@ -102,6 +105,7 @@ async def _load(runtime: Runtime, ended: "asyncio.Task[bool]", *options: str) ->
     if not loading.done():
         process.kill()
         await loading
+    tether.release()
 
 
 async def _show_newest(console: Console, reader_url: str) -> None:

@@ -7,20 +7,21 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
 def foreground() -> Iterator[None]:
-    """Make this process the terminal's foreground group, if there is a terminal; give it back at the end.
+    """Make this process the terminal's foreground group, if it has a terminal; give it back at the end.
 
     Ctrl-Z is ignored meanwhile: nobody would notice that this group stopped.
     """
-    if not sys.stdin.isatty():
+    try:
+        terminal = sys.stdin.fileno()
+        before = os.tcgetpgrp(terminal)
+    except OSError:  # no terminal, or that of another session
         yield
         return
-    terminal = sys.stdin.fileno()
-    before = os.tcgetpgrp(terminal)
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     # Taking the terminal from the background, as the end does, would otherwise stop this process.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -30,4 +31,5 @@ def foreground() -> Iterator[None]:
     try:
         yield
     finally:
-        os.tcsetpgrp(terminal, before)
+        with suppress(OSError):  # the terminal, or the group, may be gone by now
+            os.tcsetpgrp(terminal, before)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rich.console import Console
 
-from ingestor.config import LocalSettings
+from ingestor.config import load_local_settings
 from ingestor.local import default_cache, running_database
 from ingestor.schema.apply import apply_schema
 from ingestor.schema.bootstrap import Roles, bootstrap
@@ -31,7 +31,7 @@ async def local_site(instance: str, console: Console, spec: SchemaSpec) -> Async
 
     The user of a given INGESTOR_DATABASE_URL does everything itself: roles that exist there keep their passwords.
     """
-    settings = LocalSettings()
+    settings = load_local_settings()
     given_url = settings.database_url.get_secret_value() if settings.database_url else None
     cache = default_cache(settings.xdg_cache_home)
     async with running_database(cache, instance=instance, given_url=given_url, say=console.print) as database:

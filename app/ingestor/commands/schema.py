@@ -29,6 +29,7 @@ from ingestor.commands.schema_options import (
     role_names,
 )
 from ingestor.commands.schema_view import dropped_tree, preview_tree, show_plan, summary_of
+from ingestor.database_url import clean_database_url
 from ingestor.errors import IngestorError
 from ingestor.schema.apply import apply_schema, plan_schema, read_schema
 from ingestor.schema.bootstrap import Roles, bootstrap, bootstrap_sql
@@ -50,12 +51,12 @@ def plan(
     reader_role: ReaderRole = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what apply would do, and change nothing; exit 1 where it could not."""
+    """Say what apply would do, and change nothing; exit 1 if it could not, or if a policy failed when it ran last."""
     spec = read_spec(file, schema, index, chunk_interval)
     roles = role_names(schema, owner_role, writer_role, reader_role)
     result = _run(plan_schema(database_url, spec, roles=roles))
     _show(result, as_json=as_json, done=False)
-    if result.problems:
+    if result.problems or result.failing:
         raise typer.Exit(1)
 
 
@@ -122,7 +123,7 @@ def bootstrap_command(
     names = role_names(schema, owner_role, writer_role, reader_role)
     roles = Roles(names.owner, names.writer, names.reader, owner_password, writer_password, reader_password)
     if print_sql:
-        database = unquote(urlsplit(admin_url).path.lstrip("/"))
+        database = unquote(urlsplit(checked(lambda: clean_database_url(admin_url))).path.lstrip("/"))
         if not database:
             fail("the URL names no database; write postgresql://user@host:5432/database")
         typer.echo(checked(lambda: bootstrap_sql(database, roles, schema)), nl=False)

@@ -65,9 +65,10 @@ def read_spec(
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        # Bytes: YAML has an encoding of its own, whatever the locale's is.
+        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError) as error:
         fail(f"can't read {file}: {' '.join(str(error).split())}")
     if isinstance(content, dict) and content.get("kind") == "Ingestor":
         content = (content.get("spec") or {}).get("schema")

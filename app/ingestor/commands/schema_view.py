@@ -8,6 +8,7 @@ from ingestor.schema.catalog import Catalog, Job
 from ingestor.schema.drop import Dropped, DropPreview
 from ingestor.schema.durations import format_duration
 from ingestor.schema.objects import BOOKKEEPING
+from ingestor.schema.plan_jobs import other_jobs
 from ingestor.schema.steps import Plan
 from ingestor.schema.versions import REQUIRED_VERSION
 
@@ -20,8 +21,14 @@ def show_plan(shown: Plan, *, done: bool) -> None:
             console.print(f"[yellow]{mark}[/] {escape(text)}")
     if shown.empty:
         console.print("nothing to do: the database is as asked for")
-        return
-    tree = Tree("done" if done else f"plan {shown.hash}")
+    else:
+        console.print(_plan_tree("done" if done else f"plan {shown.hash}", shown))
+    if shown.offer is not None:
+        console.print(_plan_tree(f"offered {shown.offer.hash}: what is there works on as it is", shown.offer))
+
+
+def _plan_tree(title: str, shown: Plan) -> Tree:
+    tree = Tree(title)
     for problem in shown.problems:
         tree.add(f"[red]problem[/] {escape(problem.message)}")
     for step in shown.steps:
@@ -29,7 +36,7 @@ def show_plan(shown: Plan, *, done: bool) -> None:
         branch = tree.add(mark + escape(step.sentence))
         if step.reason:
             branch.add(escape(f"because it {step.reason}; approve it with --approve {shown.hash}"))
-    console.print(tree)
+    return tree
 
 
 def summary_of(catalog: Catalog) -> dict[str, object]:
@@ -50,7 +57,7 @@ def summary_of(catalog: Catalog) -> dict[str, object]:
         "indexes_of_samples": [
             f"{index.name} ({index.method}: {', '.join(index.columns)})" for index in catalog.indexes
         ],
-        "ageing": [*_columnstore(catalog), *(_job(job) for job in catalog.jobs)],
+        "ageing": [*_columnstore(catalog), *(_job(job, others=other_jobs(catalog)) for job in catalog.jobs)],
         "objects": [
             f"{item.kind} {item.name}{'' if item.key in catalog.made else ' (not ours)'}"
             for item in catalog.objects
@@ -70,8 +77,11 @@ def _columnstore(catalog: Catalog) -> list[str]:
     return [f"samples by columns: {how}; {converted} of {len(chunks)} chunks{others}"]
 
 
-def _job(job: Job) -> str:
-    every = f"every {format_duration(job.schedule_s)}{'' if job.scheduled else ', paused'} (job {job.id})"
+def _job(job: Job, *, others: tuple[Job, ...]) -> str:
+    number = f"job {job.id}, not ours" if job in others else f"job {job.id}"
+    every = f"every {format_duration(job.schedule_s)}{'' if job.scheduled else ', paused'} ({number})"
+    if job.kind == "other":
+        return f"{job.title} of {job.relation} {every}"
     if job.kind == "refresh":
         window = [format_duration(seconds) if seconds else "any" for seconds in (job.start_s, job.end_s)]
         return f"refresh {job.relation} from {window[0]} to {window[1]} ago {every}"

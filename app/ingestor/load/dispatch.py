@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from ingestor.client.attempts import Attempts
 from ingestor.client.clock import Clock
 from ingestor.client.encode import Request
 from ingestor.client.sender import RequestSender, Verdict
@@ -64,7 +65,7 @@ class Dispatcher:
         self._totals.sent_points += request.points
         ended = False
         try:
-            outcome = await self._sender.send(request, self._totals.retried)
+            outcome = await self._sender.send(request, Attempts(self._totals.retried))
             ended = True
             now_s = self._clock.monotonic_s()
             self._totals.settle(request.points, outcome, now_s - due_s)

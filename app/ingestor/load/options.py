@@ -1,7 +1,9 @@
 """What one run of the load generator does, checked before anything is sent."""
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from ingestor.client.encode import Form
 from ingestor.errors import ConfigurationError
@@ -53,6 +55,8 @@ class LoadOptions:
     drain_s: float = 5.0
 
     def __post_init__(self) -> None:
+        if _is_ipv6(self.target):  # gRPC would take all of it for the address, and another port
+            raise ConfigurationError("--target: write an IPv6 address in brackets, as in [::1]:50051")
         if self.points < 0 or self.series < 1 or self.seed < 0:
             raise ConfigurationError("--points and --seed must not be negative, --series must be 1 or more")
         if not self.points and not self.machine:
@@ -95,3 +99,10 @@ class LoadOptions:
         """Return the service name of synthetic series."""
         name = self.service_name or "synthetic"
         return f"{name}-{self.run}" if self.run else name
+
+
+def _is_ipv6(target: str) -> bool:
+    for address in (target, target.rpartition(":")[0]):
+        with suppress(ValueError):
+            return bool(IPv6Address(address))
+    return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
+from ingestor.errors import joined
 from ingestor.load.totals import Failure, Totals
 
 _PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
@@ -102,7 +103,7 @@ class LoadReport:
         lines = []
         for totals in (phase.totals for phase in self.phases):
             for verb, failures in (("refused", totals.refused), ("given up", totals.given_up)):
-                lines += [f"{verb}, {status}: {escape(failure.message)}" for status, failure in failures.items()]
+                lines += [joined(f"{verb}, {status}", escape(failure.message)) for status, failure in failures.items()]
             if totals.first_rejection:
                 lines.append(f"first rejected point: {escape(totals.first_rejection)}")
             if totals.unanswered_points:
@@ -120,7 +121,7 @@ def _cells(phase: PhaseReport) -> dict[str, str]:
         "seconds": f"{phase.elapsed_s:,.2f}",
     }
     for name, milliseconds in phase.ack_ms().items():
-        cells[f"ack {name.replace('_', '.')}, ms"] = "–" if milliseconds is None else f"{milliseconds:,.1f}"
+        cells[f"ack {name.replace('_', '.')}, ms"] = "-" if milliseconds is None else f"{milliseconds:,.1f}"
     cells["longest pause between acks, s"] = f"{totals.pauses.longest_s:,.2f}"
     cells["retries"] = f"{totals.retries:,}"
     cells["points refused"] = f"{totals.refused_points:,}"

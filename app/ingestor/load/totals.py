@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ingestor.client.sender import Outcome, Verdict
+from ingestor.errors import joined
 from ingestor.load.histogram import LatencyHistogram
 from ingestor.load.pauses import Pauses
 
@@ -56,7 +57,7 @@ class Totals:
     def retried(self, status: str, message: str) -> None:
         """Count one retry and the status that made it necessary."""
         self.retries += 1
-        self.last_trouble = f"{status}: {message}"
+        self.last_trouble = joined(status, message)
 
     def settle(self, points: int, outcome: Outcome, latency_s: float) -> None:
         """Count the end of a request of ``points`` points; only answers OK have a latency."""
@@ -65,7 +66,7 @@ class Totals:
             failure = failures.setdefault(outcome.status, Failure(0, 0, outcome.message))
             failure.points += points
             failure.requests += 1
-            self.last_trouble = f"{outcome.status}: {outcome.message}"
+            self.last_trouble = joined(outcome.status, outcome.message)
             return
         self.answered_requests += 1
         self.acked_points += outcome.accepted_points

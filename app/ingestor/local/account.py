@@ -9,7 +9,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 
 FOLDER = "analytics-ingestor"
 SYSTEM_CACHE = Path("/var/cache") / FOLDER
@@ -35,7 +35,7 @@ class Account:
         new = path.with_name(f"{path.name}.new")
         new.unlink(missing_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchown(descriptor, self.uid, self.gid)
             file.write(text)
         new.replace(path)
@@ -90,13 +90,20 @@ def default_cache(xdg_cache_home: str | None) -> Path:
     """Return where the local TimescaleDB and its data are kept; ``xdg_cache_home`` is $XDG_CACHE_HOME.
 
     Raises:
-        ConfigurationError: nobody on this machine could run PostgreSQL.
+        ConfigurationError: nobody on this machine could run PostgreSQL, or this user has no folder.
     """
-    home = Path(xdg_cache_home) if xdg_cache_home and Path(xdg_cache_home).is_absolute() else Path.home() / ".cache"
+    home = Path(xdg_cache_home) if xdg_cache_home and Path(xdg_cache_home).is_absolute() else _home() / ".cache"
     wanted = home / FOLDER
     if os.geteuid() == 0 and not server_account().can_enter(wanted):
         return SYSTEM_CACHE
     return wanted
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except (RuntimeError, KeyError) as error:  # a user without a name has no folder of his own either
+        raise ConfigurationError("this user has no home folder; set XDG_CACHE_HOME to a folder") from error
 
 
 def prepare_cache(cache: Path, account: Account) -> None:
@@ -112,7 +119,9 @@ def prepare_cache(cache: Path, account: Account) -> None:
             if account.uid != os.geteuid():
                 folder.chmod(0o755)  # root's, so that the server cannot exchange what root looks for there
     except OSError as error:
-        raise ConfigurationError(f"{cache}: {error}; set XDG_CACHE_HOME to a folder that can be written") from error
+        raise ConfigurationError(
+            f"{cache}: {words_of(error)}; set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
     if not account.can_enter(cache):
         raise ConfigurationError(
             f"user {account.name}, who runs PostgreSQL, cannot enter {cache}; set XDG_CACHE_HOME to another folder"

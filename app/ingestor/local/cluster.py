@@ -79,6 +79,6 @@ def open_log(path: Path, account: Account) -> int:
 
 
 def _finish(new: Path, data_dir: Path) -> None:
-    with (new / "postgresql.conf").open("a") as file:
+    with (new / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(f"\ninclude = '{INCLUDED}'\n")
     new.replace(data_dir)

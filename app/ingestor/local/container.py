@@ -8,14 +8,15 @@ from typing import Literal
 
 import asyncpg
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import current_account
 from ingestor.local.installed import NotHereError
 from ingestor.local.instance import HOST, SUPERUSER, Instance
 from ingestor.local.processes import CommandError, CommandRunner, Runner
 from ingestor.local.ready import wait_until_ready
+from ingestor.local.tether import Tether
 
-IMAGE = "timescale/timescaledb:2.22.1-pg17"
+IMAGE = "timescale/timescaledb:2.29.2-pg17"
 MAJOR = 17
 PROGRAMS = ("docker", "podman")
 DATA = "/var/lib/postgresql/data"
@@ -74,6 +75,7 @@ class ContainerServer:
         self._program = engine.program
         self._run = run or CommandRunner(account)
         self._instance = Instance(directory, account)
+        self._tether: Tether | None = None
         self._name = "analytics-ingestor-" + re.sub(r"[^a-z0-9-]", "-", directory.name.lower())
 
     @property
@@ -97,6 +99,7 @@ class ContainerServer:
             await self._remove()
             await self._instance.take_port(set())
             await asyncio.to_thread(self._write_variables)
+            self._tether = Tether(current_account(), self._program, "stop", self._name)
             await self._run(*self._run_command(), timeout_s=COMMAND_TIMEOUT_S)
             await self._wait()
         except BaseException:
@@ -113,6 +116,9 @@ class ContainerServer:
             pass  # it is not running
         finally:
             await self._remove()
+            if self._tether is not None:
+                self._tether.release()
+                self._tether = None
             self._instance.close()
 
     async def _wait(self) -> None:
@@ -120,7 +126,7 @@ class ContainerServer:
             ready = await wait_until_ready(self.url("postgres"), lambda: True)
         except asyncpg.PostgresError as error:
             way = f"remove it with `{self._program} volume rm {self._name}`"
-            raise ConfigurationError(f"volume {self._name} has another password: {error}; {way}") from error
+            raise ConfigurationError(f"volume {self._name} has another password: {words_of(error)}; {way}") from error
         if not ready:
             raise ConfigurationError(f"{self.description} does not answer within the time for a start")
 

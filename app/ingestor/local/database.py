@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import asyncpg
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account, prepare_cache, server_account
 from ingestor.local.container import ContainerEngine, ContainerServer
 from ingestor.local.find import Say, find_or_install
@@ -104,7 +104,7 @@ async def ensure_database(server: Server, name: str) -> None:
         is_new = await _create_database(server.url("postgres"), name)
         await _ensure_extension(server.url(name), is_new=is_new)
     except (asyncpg.PostgresError, OSError, asyncpg.InterfaceError) as error:
-        raise ConfigurationError(f"{server.description}: {error}") from error
+        raise ConfigurationError(f"{server.description}: {words_of(error)}") from error
 
 
 async def _create_database(url: str, name: str) -> bool:

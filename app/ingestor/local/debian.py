@@ -8,6 +8,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingestor.local.account import Account, current_account
@@ -17,28 +18,50 @@ from ingestor.local.installed import Installation, NotHereError, read_major
 from ingestor.local.processes import CommandError, CommandRunner, Runner
 from ingestor.local.relocate import find_patchelf, relocate
 
-SUITE = "trixie"
-MAJOR = 17
-PACKAGES = (f"postgresql-{MAJOR}", f"postgresql-{MAJOR}-timescaledb")
 UNNEEDED = ("libllvm", "libz3", "perl", "libperl", "locales")
 """Half of all bytes: just-in-time compilation, which is switched off, Debian's scripts, and languages."""
-NAME = f"debian-{SUITE}-postgresql-{MAJOR}"
 KEYRINGS = "usr/share/keyrings"
 INSTALL_TIMEOUT_S = 900.0
 
 Say = Callable[[str], None]
 
 
-class DebianPackages:
-    """The installation under ``cache``, made on first use."""
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of Debian and the PostgreSQL, by its major version, that it builds TimescaleDB for."""
 
-    def __init__(self, cache: Path, account: Account, say: Say, run: Runner | None = None) -> None:
+    suite: str
+    major: int
+
+    @property
+    def name(self) -> str:
+        """Return what the installation is called in the cache folder; those of two releases stand side by side."""
+        return f"debian-{self.suite}-postgresql-{self.major}"
+
+    @property
+    def packages(self) -> tuple[str, str]:
+        """Return the server and the extension."""
+        return f"postgresql-{self.major}", f"postgresql-{self.major}-timescaledb"
+
+
+RELEASES = {release.major: release for release in (Release("trixie", 17), Release("forky", 18))}
+"""By PostgreSQL's major version: TimescaleDB 2.19 and 2.31."""
+DEFAULT = RELEASES[17]
+
+
+class DebianPackages:
+    """The installation of ``release`` under ``cache``, made on first use."""
+
+    def __init__(
+        self, cache: Path, account: Account, say: Say, run: Runner | None = None, release: Release = DEFAULT
+    ) -> None:
         self._cache = cache
         self._run = run
         self._account = account
         self._say = say
-        self._tree = cache / NAME
-        self._bin_dir = self._tree / f"usr/lib/postgresql/{MAJOR}/bin"
+        self._release = release
+        self._tree = cache / release.name
+        self._bin_dir = self._tree / f"usr/lib/postgresql/{release.major}/bin"
 
     async def find(self) -> Installation:
         """Return the installation, made now if it is not there yet.
@@ -48,8 +71,9 @@ class DebianPackages:
         """
         if not await asyncio.to_thread(self._tree.is_dir):
             await self._install_once()
-        description = f"PostgreSQL {MAJOR} with TimescaleDB from Debian's packages ({self._tree})"
-        return Installation(self._bin_dir, MAJOR, description)
+        major = self._release.major
+        description = f"PostgreSQL {major} with TimescaleDB from Debian's packages ({self._tree})"
+        return Installation(self._bin_dir, major, description)
 
     async def _install_once(self) -> None:
         for program in ("apt-get", "dpkg-deb"):
@@ -60,11 +84,11 @@ class DebianPackages:
         def tell() -> None:
             self._say("Another process installs TimescaleDB; waiting for it ...")
 
-        async with locked(self._cache / f"{NAME}.lock", INSTALL_TIMEOUT_S, tell):
+        async with locked(self._cache / f"{self._release.name}.lock", INSTALL_TIMEOUT_S, tell):
             if await asyncio.to_thread(self._tree.is_dir):
                 return
             self._say("Installing PostgreSQL and TimescaleDB into the cache folder (once, 100 MB, under a minute) ...")
-            build = self._cache / f"{NAME}.new"
+            build = self._cache / f"{self._release.name}.new"
             try:
                 await self._build(build, patchelf)
             except CommandError as error:
@@ -78,7 +102,7 @@ class DebianPackages:
             await asyncio.to_thread(self._account.make_directory, folder, 0o755)
         variables = {"LC_ALL": "C", "HOME": str(build), "TMPDIR": str(build / "tmp")}
         run = self._run or CommandRunner(self._account, variables=variables)
-        await fetch_packages(build, self._account, run)
+        await fetch_packages(self._release, build, self._account, run)
         tree = build / "tree"
         bin_dir = tree / self._bin_dir.relative_to(self._tree)
         # As this process: the server's user cannot always enter the folder that patchelf is in.
@@ -96,8 +120,8 @@ class DebianPackages:
             raise
 
 
-async def fetch_packages(build: Path, account: Account, run: Runner) -> None:
-    """Unpack ``PACKAGES`` and all they need into ``build/tree``.
+async def fetch_packages(release: Release, build: Path, account: Account, run: Runner) -> None:
+    """Unpack the packages of ``release`` and all they need into ``build/tree``.
 
     From the Debian mirror that the machine already uses; a machine of another origin, such as Ubuntu, uses
     mmdebstrap, which knows Debian's own.
@@ -112,22 +136,26 @@ async def fetch_packages(build: Path, account: Account, run: Runner) -> None:
     await machine.unpack("debian-archive-keyring", target=tools)
     keyring = await asyncio.to_thread(_find_keyring, tools)
     for mirror in await machine.mirrors("Debian"):
-        source = f"deb [signed-by={keyring}] {mirror} {SUITE} main"
+        source = f"deb [signed-by={keyring}] {mirror} {release.suite} main"
         debian = PrivateApt(build / "apt-debian", account, run, source)
         with suppress(CommandError):  # a mirror need not hold every release
             await debian.update()
-            await debian.unpack_with_dependencies(*PACKAGES, target=tree, skip=UNNEEDED)
+            await debian.unpack_with_dependencies(*release.packages, target=tree, skip=UNNEEDED)
             return
-    await _fetch_with_mmdebstrap(machine, tools, tree, keyring, run)
+    await _fetch_with_mmdebstrap(release, machine, tools, tree, keyring, run)
 
 
-async def _fetch_with_mmdebstrap(machine: PrivateApt, tools: Path, tree: Path, keyring: Path, run: Runner) -> None:
+async def _fetch_with_mmdebstrap(
+    release: Release, machine: PrivateApt, tools: Path, tree: Path, keyring: Path, run: Runner
+) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         await machine.unpack("mmdebstrap", target=tools)
         program = str(tools / "usr/bin/mmdebstrap")
     options = ["--mode=chrootless", "--variant=extract", "--format=directory", f"--keyring={keyring}"]
-    await run(program, *options, f"--include={','.join(PACKAGES)}", SUITE, tree, timeout_s=INSTALL_TIMEOUT_S)
+    await run(
+        program, *options, f"--include={','.join(release.packages)}", release.suite, tree, timeout_s=INSTALL_TIMEOUT_S
+    )
 
 
 def _find_keyring(tools: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 from zlib import crc32
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
 from ingestor.local.filelock import FileLock
 
@@ -41,7 +41,7 @@ class Instance:
         try:
             await asyncio.to_thread(self._open)
         except OSError as error:
-            raise ConfigurationError(f"{self.directory} cannot be used: {error}") from error
+            raise ConfigurationError(f"{self.directory} cannot be used: {words_of(error)}") from error
 
     def close(self) -> None:
         """Give the folder back."""
@@ -70,11 +70,11 @@ class Instance:
         path = self.directory / "password"
         if not path.is_file():
             self.account.write(path, secrets.token_urlsafe(24))
-        self.password = path.read_text()
+        self.password = path.read_text(encoding="utf-8")
 
     def _take_port(self, taken: set[int]) -> None:
         path = self.directory / "port"
-        remembered = [int(path.read_text())] if path.is_file() else []
+        remembered = [int(path.read_text(encoding="utf-8"))] if path.is_file() else []
         # Each instance looks first where no other does, or a restart could find its port taken by a newcomer.
         start = crc32(self.directory.name.encode()) % PORTS
         for port in [*remembered, *(FIRST_PORT + (start + step) % PORTS for step in range(PORTS))]:

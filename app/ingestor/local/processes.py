@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
 
 SHOWN_LINES = 12
@@ -76,8 +76,10 @@ class CommandRunner:
         return output
 
 
-def spawn(command: Sequence[str], account: Account, directory: Path, output: int) -> "subprocess.Popen[bytes]":
-    """Start ``command`` in a session of its own; ``output`` is a file descriptor or ``subprocess.PIPE``.
+def spawn(
+    command: Sequence[str], account: Account, directory: Path, output: int, source: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    """Start ``command`` in a session of its own; ``output`` and ``source`` are file descriptors or ``subprocess.PIPE``.
 
     Not in a thread: a cancellation must not lose a process that was just started, and asyncio itself forks like this.
 
@@ -88,7 +90,7 @@ def spawn(command: Sequence[str], account: Account, directory: Path, output: int
     try:
         return subprocess.Popen(  # noqa: S603 - each command is a list made here
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=output,
             stderr=subprocess.PIPE if output == subprocess.PIPE else subprocess.STDOUT,
             cwd=directory,
@@ -99,7 +101,7 @@ def spawn(command: Sequence[str], account: Account, directory: Path, output: int
             extra_groups=[] if other else None,
         )
     except OSError as error:
-        raise CommandError(f"`{_shown(command)}` cannot be run: {error}") from error
+        raise CommandError(f"`{_shown(command)}` cannot be run: {words_of(error)}") from error
 
 
 def _complete(process: "subprocess.Popen[bytes]", timeout_s: float) -> tuple[bytes, bytes]:

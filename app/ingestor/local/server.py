@@ -9,7 +9,7 @@ from typing import Literal
 
 import asyncpg
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account, server_account
 from ingestor.local.cluster import data_dir_of, ensure_cluster, open_log, write_settings
 from ingestor.local.installed import Installation
@@ -17,6 +17,7 @@ from ingestor.local.instance import Instance
 from ingestor.local.postmaster import POLL_S, STOP_TIMEOUT_S, kill_all, stop_leftovers
 from ingestor.local.processes import spawn
 from ingestor.local.ready import wait_until_ready
+from ingestor.local.tether import Tether, tie_process
 
 START_ATTEMPTS = 5
 """Ports tried: another process may take one between our look and the server's."""
@@ -36,6 +37,7 @@ class LocalServer:
         self._account = account or server_account()
         self._instance = Instance(directory, self._account)
         self._process: subprocess.Popen[bytes] | None = None
+        self._tether: Tether | None = None
 
     @property
     def description(self) -> str:
@@ -70,7 +72,7 @@ class LocalServer:
         """
         if self.pid is not None:
             return
-        self._instance.close()  # of a server that ended by itself
+        self._let_go()  # of a server that ended by itself
         await self._instance.open()
         try:
             await ensure_cluster(self._instance, self._installation)
@@ -95,7 +97,7 @@ class LocalServer:
                 self._process.send_signal(signal.SIGQUIT)
             raise
         finally:
-            self._instance.close()
+            self._let_go()
 
     async def kill(self) -> None:
         """End the postmaster and all its children with SIGKILL, as a power cut would.
@@ -109,7 +111,16 @@ class LocalServer:
                 await kill_all(self.data_dir, self._account.uid)
                 await self._wait_for_end()
         finally:
-            self._instance.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._untie()
+        self._instance.close()
+
+    def _untie(self) -> None:
+        if self._tether is not None:
+            self._tether.release()
+            self._tether = None
 
     async def _wait_for_end(self) -> bool:
         deadline = asyncio.get_running_loop().time() + STOP_TIMEOUT_S
@@ -127,13 +138,14 @@ class LocalServer:
             try:
                 ready = await wait_until_ready(self.url("postgres"), lambda: self.pid is not None)
             except asyncpg.PostgresError as error:
-                message = f"{self.data_dir} refuses the password beside it: {error}; remove {self._instance.directory}"
-                raise ConfigurationError(message) from error
+                message = f"{self.data_dir} refuses the password beside it: {words_of(error)}"
+                raise ConfigurationError(f"{message}; remove {self._instance.directory}") from error
             if ready:
                 return
             log = await asyncio.to_thread(self._read_log, written_before)
             if self.pid is not None or "Address already in use" not in log:
                 raise ConfigurationError(f"PostgreSQL does not start; {self.log_file} says:\n{log}")
+            self._untie()
             taken.add(self._instance.port)
         raise ConfigurationError("PostgreSQL does not start: other processes take each port that it tries")
 
@@ -145,6 +157,7 @@ class LocalServer:
             written_before = os.fstat(log).st_size
             postgres = self._installation.bin_dir / "postgres"
             self._process = spawn([str(postgres), "-D", str(self.data_dir)], self._account, self.data_dir, log)
+            self._tether = tie_process(self._process.pid, _SIGNALS["fast"], self._account)
         finally:
             os.close(log)
         return written_before

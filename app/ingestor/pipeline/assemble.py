@@ -113,7 +113,7 @@ def assemble(blocks: Sequence[Block], faults: Faults, table: SeriesTable, limits
     times_us = _times_us(sent.times_ns, now_us)
     first_us, last_us = _extremes(times_us)
     slots = sent.slots
-    if first_us < now_us - limits.behind_us or last_us > now_us + limits.ahead_us:
+    if first_us < now_us - limits.oldest_us or last_us > now_us + limits.ahead_us:
         slots = _check_times(slots, times_us, limits, now_us, faults)
     values = sent.values
     rejected: dict[str, int] = {}
@@ -165,17 +165,13 @@ def _times_us(times_ns: NDArray[np.int64], now_us: int) -> TimeColumn:
 
 def _check_times(slots: SlotColumn, times_us: TimeColumn, limits: Limits, now_us: int, faults: Faults) -> SlotColumn:
     """Return ``slots`` with a fault's code where the time is outside the window."""
-    behind = times_us < now_us - limits.behind_us
-    ahead = times_us > now_us + limits.ahead_us
     checked = slots
-    for outside, reason, words, limit_us in (
-        (behind, "time_too_far_behind", "before", limits.behind_us),
-        (ahead, "time_too_far_ahead", "after", limits.ahead_us),
+    for outside, fault in (
+        (times_us < now_us - limits.oldest_us, limits.too_old),
+        (times_us > now_us + limits.ahead_us, limits.too_new),
     ):
         if outside.any():
-            text = f"is more than {limit_us // 1_000_000} s {words} the server's time"
-            code = faults.code(Fault("time_unix_nano", reason, text, {}))
-            checked = np.where(outside & (checked >= 0), np.int32(code), checked)
+            checked = np.where(outside & (checked >= 0), np.int32(faults.code(fault())), checked)
     return checked
 
 

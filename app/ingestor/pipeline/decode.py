@@ -70,7 +70,7 @@ class Decoder:
         now_us = self._clock_ns() // 1_000
         time_us = sent_ns // 1_000 if sent_ns else now_us
         limits = self._limits
-        if isinstance(found, Fault) or not now_us - limits.behind_us <= time_us <= now_us + limits.ahead_us:
+        if isinstance(found, Fault) or not now_us - limits.oldest_us <= time_us <= now_us + limits.ahead_us:
             self._refuse_single(found, sent_ns, value, now_us)
         return OnePoint(found, time_us, value, sent_ns, self.cache.size_bytes - before)
 

@@ -14,6 +14,7 @@ from ingestor.pipeline.health import DatabaseHealth
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.lane import Lane, LaneTools, Schedule
 from ingestor.pipeline.settlement import Settlement, commit_unknown_error, stopping_error
+from ingestor.pipeline.validate import Retention
 from ingestor.storage.contract import Writer
 from ingestor.telemetry.metrics import Metrics
 
@@ -38,6 +39,7 @@ class Flusher:
         *,
         commit_timeout_s: float,
         clock: Callable[[], float],
+        retention: Retention,
         tracer: Tracer | None = None,
     ) -> None:
         self._buffer = buffer
@@ -49,7 +51,15 @@ class Flusher:
         self._flushes_seen, self._progress_at = 0, 0.0
         self._drain = DrainEstimate(len(writers))
         tools = LaneTools(
-            buffer, settlement, health, metrics, self._drain, Schedule(clock), asyncio.Lock(), FlushSpans(tracer)
+            buffer,
+            settlement,
+            health,
+            metrics,
+            self._drain,
+            Schedule(clock),
+            asyncio.Lock(),
+            FlushSpans(tracer),
+            retention,
         )
         self._lanes = [Lane(number, writer, tools) for number, writer in enumerate(writers)]
 

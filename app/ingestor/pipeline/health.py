@@ -29,6 +29,7 @@ class DatabaseHealth:
         self.last_error: str | None = None
         self.last_commit_at: float | None = None
         self.commits = 0
+        self.refusal: str | None = None
 
     @property
     def up(self) -> bool:
@@ -60,6 +61,12 @@ class DatabaseHealth:
             self._blocked.pop(lane, None)
             self._metrics.database_up.set(1)
             logger.info("database connection works", extra={"lane": lane})
+
+    def note_refusal(self, refusal: str | None) -> None:
+        """Note why the database refused every point of the last flush, None if it took some."""
+        if refusal != self.refusal and refusal is not None:
+            logger.error("the database refuses every point that arrives", extra={"error": refusal})
+        self.refusal = refusal
 
     def flush_failed(self, lane: int, error: FlushError) -> None:
         """Note an error that may be the fault of what was to be stored, not of the database."""

@@ -75,6 +75,7 @@ class Ingest:
         *,
         ack: Ack,
         minimum_ack: Ack,
+        deduplication_window_min: int,
         clock: Callable[[], float],
     ) -> None:
         self._decoder = decoder
@@ -88,6 +89,8 @@ class Ingest:
         self._points_limit = points_limit
         self._ack = ack
         self._minimum_ack = minimum_ack
+        # Half of the window: the database's clock, which the window counts by, may be another.
+        self._fresh_key_ms = deduplication_window_min * 60_000 // 2
         self._clock = clock
         self._closed = False
 
@@ -99,8 +102,7 @@ class Ingest:
     def log_metric(self, message: bytes, wish: Wish) -> Awaitable[Answer]:
         """Take a ``LogMetricsRequest``; raises as ``write`` does."""
         self.check_open()
-        ack = max(self._minimum_ack, wish.ack or self._ack)
-        if ack is not Ack.BUFFERED or wish.key or wish.span:
+        if self.awaits_commit(wish) or wish.key or wish.span:
             return self._take(self._decoded(self._decoder.decode_log_metric, message), wish)
         point, table = self._decoded(self._decoder.read_log_metric, message), self._decoder.cache.table
         if point.added_bytes or not table.is_stored(point.slot):
@@ -120,6 +122,10 @@ class Ingest:
         """
         self.check_open()
         return self._take(self._decoded(self._decoder.decode_write, message), wish)
+
+    def awaits_commit(self, wish: Wish) -> bool:
+        """Tell whether a call is answered once its points are committed, where its message asks for nothing else."""
+        return max(self._minimum_ack, wish.ack or self._ack) is not Ack.BUFFERED
 
     def snapshot(self) -> PointsSnapshot:
         """Return the accounts, consistent because nothing else runs meanwhile."""
@@ -156,6 +162,8 @@ class Ingest:
     async def _take(self, decoded: Decoded, wish: Wish) -> Answer:
         key = _agreed_key(decoded.key, wish.key)
         ack = max(self._minimum_ack, _agreed_ack(decoded.ack, wish.ack) or self._ack)
+        if key is not None and minted_ms(key) < _now_ms() - self._fresh_key_ms:
+            ack = Ack.COMMITTED  # only the database can tell whether the key has expired
         if not decoded.received:
             return Answer(ack, 0, 0)
         self._points_limit.take(decoded.received)
@@ -215,6 +223,10 @@ async def _one_buffered() -> Answer:
     return _ONE_BUFFERED
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID | None:
     try:
         key = key_from_bytes(from_field) if from_field else from_metadata
@@ -222,7 +234,7 @@ def _agreed_key(from_field: bytes, from_metadata: uuid.UUID | None) -> uuid.UUID
         raise _invalid("idempotency_key", "idempotency_key_malformed", str(error)) from None
     if from_metadata is not None and key != from_metadata:
         raise _invalid("idempotency_key", "idempotency_key_ambiguous", "field and metadata give different keys")
-    if key is not None and minted_ms(key) > time.time_ns() // 1_000_000 + KEY_AHEAD_MS:
+    if key is not None and minted_ms(key) > _now_ms() + KEY_AHEAD_MS:
         text = "its time is more than 5 minutes after the server's"
         raise _invalid("idempotency_key", "idempotency_key_ahead", text)
     return key

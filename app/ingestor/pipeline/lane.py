@@ -13,18 +13,21 @@ from ingestor.pipeline.flush_spans import FlushSpans
 from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held, State
 from ingestor.pipeline.settlement import Settlement
+from ingestor.pipeline.validate import Retention
 from ingestor.storage.contract import Batch, Deferred, Duplicate, ErrorClass, FlushError, Outcome, Stored, Writer
+from ingestor.storage.set_aside import REFUSED
 from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-HOUSEKEEPING_INTERVAL_S = 60.0
+HOUSEKEEPING_INTERVAL_S = 50.0
+"""Less than a minute, so that every minute has its beat and a changed retention is known within one."""
 IDLE_CHECK_S = 5.0
 """Time after which an idle lane asks whether its database is still there: without traffic nothing else would tell."""
 
 
 class Schedule:
-    """When to keep house: once a minute and process, by whichever lane is free then."""
+    """When to keep house: about once a minute and process, by whichever lane is free then."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -55,6 +58,7 @@ class LaneTools:
     housekeeping: Schedule
     taking: asyncio.Lock
     spans: FlushSpans
+    retention: Retention
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ class Lane:
             try:
                 await self._writer.connect()
                 self._tools.buffer.chunk_us = self._writer.chunk_us
+                self._tools.retention.us = self._writer.retention_us
                 self._tools.health.lane_works(self._number)
                 while True:
                     await self._step()
@@ -106,6 +111,7 @@ class Lane:
             return
         if self._tools.housekeeping.claim():
             await self._writer.housekeep()
+            self._tools.retention.us = self._writer.retention_us
         async with self._tools.taking:
             taken = await self._tools.buffer.take(self._tools.housekeeping.next_look_at)
         if not taken:
@@ -195,8 +201,16 @@ class Lane:
         if any(isinstance(outcome, Stored | Duplicate) for outcome in outcomes):
             self._tools.health.lane_works(self._number, committed=True)
             self._tools.buffer.grow()
+            self._tools.health.note_refusal(_none_taken(outcomes))
         for held, outcome in zip(helds, outcomes, strict=True):
             self._tools.settlement.settle(held, outcome)
+
+
+def _none_taken(outcomes: Sequence[Outcome]) -> str | None:
+    """Return why no point was stored, None if some were or there was none to store."""
+    stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
+    rejects = [reject for outcome in stored for reject in outcome.rejects if reject.reason == REFUSED]
+    return rejects[0].message if rejects and not any(outcome.accepted for outcome in stored) else None
 
 
 def _is_open(outcome: Outcome) -> bool:

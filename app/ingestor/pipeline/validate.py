@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingestor.config import Settings
 from ingestor.points import Series, describe_identity
@@ -31,9 +31,19 @@ class Fault:
     identity: dict[str, object]
 
 
+@dataclass(slots=True)
+class Retention:
+    """The age from which on the database drops points, in microseconds, as last read; None where it drops none."""
+
+    us: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits on one point; sizes in bytes of UTF-8, times in microseconds before and after now."""
+    """The limits on one point; sizes in bytes of UTF-8, times in microseconds before and after now.
+
+    ``retention`` may change at any time: a point that is older would be acknowledged and dropped.
+    """
 
     name_bytes: int
     label_value_bytes: int
@@ -41,6 +51,7 @@ class Limits:
     labels_bytes: int
     behind_us: int
     ahead_us: int
+    retention: Retention = field(default_factory=Retention)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Limits":
@@ -53,6 +64,23 @@ class Limits:
             int(settings.time_behind_s * 1_000_000),
             int(settings.time_ahead_s * 1_000_000),
         )
+
+    @property
+    def oldest_us(self) -> int:
+        """Return the greatest age that a point may have, in microseconds."""
+        kept_us = self.retention.us
+        return self.behind_us if kept_us is None else min(kept_us, self.behind_us)
+
+    def too_old(self) -> Fault:
+        """Return what is wrong with a point of a greater age."""
+        if self.oldest_us < self.behind_us:
+            text = f"is older than {self.oldest_us // 1_000_000} s, from which age on the database drops points"
+            return Fault("time_unix_nano", "older_than_retention", text, {})
+        return _outside("time_too_far_behind", "before", self.behind_us)
+
+    def too_new(self) -> Fault:
+        """Return what is wrong with a point too far ahead."""
+        return _outside("time_too_far_ahead", "after", self.ahead_us)
 
     def check_identity(self, service: str, metric: str, labels: Iterable[tuple[str, str]]) -> Series | Fault:
         """Return the series, its labels sorted, or what is wrong with it."""
@@ -98,3 +126,8 @@ class Limits:
         if size > self.labels_bytes:
             return "labels", "labels_too_large", f"labels take {size} bytes, at most {self.labels_bytes} are allowed"
         return None
+
+
+def _outside(reason: str, words: str, limit_us: int) -> Fault:
+    text = f"is more than {limit_us // 1_000_000} s {words} the server's time"
+    return Fault("time_unix_nano", reason, text, {})

@@ -60,8 +60,8 @@ async def apply_schema(
     """Make the database what ``spec`` asks for and return the plan that was carried out.
 
     ``owner_url`` must be a direct connection: a pooler in transaction mode breaks the advisory lock. ``approved`` is
-    the hash of the plan whose held steps may run as well; it never keeps safe steps from running. ``guard`` sees every
-    plan without problems before anything is done, an empty one too, and raises what forbids it.
+    the hash of the plan whose held steps may run as well, or of its offer; it never keeps safe steps from running.
+    ``guard`` sees every plan without problems before anything is done, an empty one too, and raises what forbids it.
 
     Raises:
         LockBusyError: another apply, or a long transaction, was in the way for too long.
@@ -78,21 +78,26 @@ async def apply_schema(
             raise plan.problems[0].error()
         if guard is not None:
             guard(plan)
-        if plan.empty:
+        accepted = plan.offer.steps if plan.offer is not None and approved == plan.offer.hash else ()
+        if plan.empty and not accepted:
             return plan
         may_run_held = bool(plan.held) and approved == plan.hash
-        done = tuple(step for step in plan.steps if step.safety == "safe" or may_run_held)
+        done = (*(step for step in plan.steps if step.safety == "safe" or may_run_held), *accepted)
         for step in done:
             await _run_step(connection, step, known_limits, place_of(owner_url))
         rest = make_plan(spec, await read_catalog(connection, spec.name, known_roles), known_roles)
-    _verify(rest, approved if plan.held else None)
-    return replace(plan, steps=done)
+    _verify(rest, approved if plan.held and not accepted else None, accepted)
+    return replace(plan, steps=done, offer=rest.offer)
 
 
-def _verify(rest: Plan, approved: str | None) -> None:
+def _verify(rest: Plan, approved: str | None, accepted: tuple[Step, ...]) -> None:
     if rest.problems:
         raise rest.problems[0].error()
-    unfinished = [step.sentence for step in rest.steps if step.safety == "safe"]
+    left = (
+        *(step for step in rest.steps if step.safety == "safe"),
+        *(rest.offer.steps if rest.offer and accepted else ()),
+    )
+    unfinished = [step.sentence for step in left]
     if unfinished:
         raise VerificationError("the steps ran, yet these are still open: " + "; ".join(unfinished))
     if rest.held:

@@ -7,10 +7,13 @@ import asyncio
 
 import asyncpg
 
+from ingestor.errors import words_of
 from ingestor.schema.connect import Connection, connected, explain, place_of
-from ingestor.schema.faults import ExtensionMissingError
+from ingestor.schema.encoding import encoding_trouble
+from ingestor.schema.faults import EncodingError, ExtensionMissingError
 from ingestor.schema.identifiers import check_schema_name, quote_identifier, quote_literal
 from ingestor.schema.passwords import scram_verifier
+from ingestor.schema.policies import FALLBACK_SCHEMA
 from ingestor.schema.roles import Roles
 
 __all__ = ["Roles", "bootstrap", "bootstrap_sql"]
@@ -18,11 +21,40 @@ __all__ = ["Roles", "bootstrap", "bootstrap_sql"]
 ATTEMPTS = 10
 """Tries of one statement: roles are shared by all databases, and two changes of one at once fail one of them."""
 
+_DATABASE = """
+SELECT datname::text, pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()
+"""
 _CREATE_ROLE = """DO $bootstrap$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal}) THEN
         CREATE ROLE {name} LOGIN;
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $bootstrap$"""
+
+_PLACE_EXTENSION = """DO $bootstrap$
+DECLARE
+    place name;
+    role  name;
+BEGIN
+    SELECT nspname INTO place
+      FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace ON pg_namespace.oid = extnamespace
+     WHERE extname = 'timescaledb';
+    IF place IS NULL THEN
+        place := 'public';
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = place) THEN
+            place := {fallback};
+            EXECUTE pg_catalog.format('CREATE SCHEMA IF NOT EXISTS %I', place);
+        END IF;
+        EXECUTE pg_catalog.format('CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA %I', place);
+    END IF;
+    FOREACH role IN ARRAY ARRAY[{owner}, {reader}]::name[] LOOP
+        IF NOT pg_catalog.has_schema_privilege(role, place::text, 'USAGE') THEN
+            EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %I', place, role);
+        END IF;
+    END LOOP;
+    -- People who read write `FROM metrics`, and call the extension's functions, such as time_bucket.
+    EXECUTE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET search_path = %I, %I',
+                              {reader}, pg_catalog.current_database(), {schema}, place);
 END $bootstrap$"""
 
 _CLOSE_PUBLIC = """DO $bootstrap$ BEGIN
@@ -49,12 +81,15 @@ async def bootstrap(admin_url: str, roles: Roles, schema: str = "analytics") -> 
     """Run ``bootstrap_sql`` in the database of ``admin_url``; safe to repeat and to run twice at once.
 
     Raises:
+        EncodingError: the database's encoding can't hold every text.
         ExtensionMissingError: the server has no TimescaleDB, or does not preload it.
         SchemaTransientError: the database cannot be reached.
         SchemaError: the database refuses this user, or it may not do this.
     """
     async with connected(admin_url, "ingestor-bootstrap") as connection:
-        database = await connection.fetchval("SELECT current_database()")
+        database, encoding = await connection.fetchrow(_DATABASE) or ("", "")
+        if trouble := encoding_trouble(database, encoding):
+            raise EncodingError(trouble)
         for statement in _statements(database, roles, schema):
             await _run(connection, statement, place_of(admin_url))
 
@@ -78,12 +113,15 @@ def _statements(database: str, roles: Roles, schema: str) -> list[str]:
     owner, writer, reader = (quote_identifier(name) for name, _ in _logins(roles))
     return [
         *statements,
-        "CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public",
+        _PLACE_EXTENSION.format(
+            fallback=quote_literal(FALLBACK_SCHEMA),
+            owner=quote_literal(roles.owner),
+            reader=quote_literal(roles.reader),
+            schema=quote_literal(check_schema_name(schema)),
+        ),
         f"GRANT CONNECT, CREATE ON {target} TO {owner}",
         f"GRANT CONNECT ON {target} TO {writer}, {reader}",
         _CLOSE_PUBLIC,
-        # People who read write `FROM metrics`; the extension's functions, such as time_bucket, are in public.
-        f"ALTER ROLE {reader} IN {target} SET search_path = {quote_identifier(check_schema_name(schema))}, public",
     ]
 
 
@@ -98,7 +136,7 @@ async def _run(connection: Connection, statement: str, place: str) -> None:
                 raise
             await asyncio.sleep(0.05 * attempt)
         except (asyncpg.FeatureNotSupportedError, asyncpg.UndefinedFileError) as error:
-            raise ExtensionMissingError(f"{place}: {error}; install TimescaleDB on the server") from error
+            raise ExtensionMissingError(f"{place}: {words_of(error)}; install TimescaleDB on the server") from error
         except asyncpg.PostgresError as error:
             raise explain(error, place) from error
         else:

@@ -6,6 +6,8 @@ Knows no SQL; ``read_catalog`` fills it, tests make it up.
 from dataclasses import dataclass
 from typing import Literal
 
+from ingestor.schema.encoding import ENCODING
+
 OWNER_COMMENT = "analytics-ingestor: objects that we made"
 MIGRATION_COMMENT = "analytics-ingestor: applied migrations"
 
@@ -18,7 +20,7 @@ class Server:
     """The server, the database and who is connected; ``version`` as in ``server_version_num``.
 
     ``system`` is the cluster's identifier, which a restore from a dump changes and a physical copy does not; ``now_us``
-    is the server's time in microseconds since 1970-01-01 UTC.
+    is the server's time in microseconds since 1970-01-01 UTC; ``encoding`` is the database's.
     """
 
     database: str
@@ -30,21 +32,24 @@ class Server:
     owner_may_log_in: bool = True
     system: str = ""
     now_us: int = 0
+    encoding: str = ENCODING
 
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """TimescaleDB in this database; ``version`` and ``schema`` are None where it is not installed.
+    """TimescaleDB in this database; ``version`` is None where it is not installed.
 
-    ``community`` tells whether its licence allows columnstore, policies and continuous aggregates.
+    ``schema`` is the schema that it is in, or would be made in; ``closed_to`` are those of our roles that may not use
+    it. ``community`` tells whether its licence allows columnstore, policies and continuous aggregates.
     """
 
     version: str | None
-    schema: str | None
+    schema: str
     preloaded: bool
     available: bool
     trusted: bool
     community: bool = False
+    closed_to: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,16 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Hypertable:
-    """samples as TimescaleDB sees it; ``dimensions`` are the columns it is cut by."""
+    """samples as TimescaleDB sees it; ``dimensions`` are the columns it is cut by.
+
+    ``direct`` says that new points go to the columnstore at once (``timescaledb.direct_compress``).
+    """
 
     interval_us: int
     dimensions: tuple[str, ...] = ("time",)
     chunks: int = 0
     size_bytes: int = 0
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +121,16 @@ class ColumnstoreSettings:
     order_by: tuple[str, ...]
 
 
-JobKind = Literal["columnstore", "retention", "refresh"]
+JobKind = Literal["columnstore", "retention", "refresh", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """A policy of TimescaleDB's on samples or on a rollup; times in seconds.
 
-    ``after_s`` is that of columnstore and retention, ``start_s`` and ``end_s`` are the offsets of a refresh;
-    ``failure`` is what the last run failed with, empty where it did not.
+    ``procedure`` is what it runs; ``other`` is a kind that we never make. ``after_s`` is that of columnstore and
+    retention, ``start_s`` and ``end_s`` are the offsets of a refresh; ``failure`` is what the last run failed with,
+    empty where it did not; ``overdue`` means that it should have begun an hour ago or more.
     """
 
     id: int
@@ -132,6 +142,14 @@ class Job:
     start_s: int | None = None
     end_s: int | None = None
     failure: str = ""
+    procedure: str = ""
+    has_run: bool = True
+    overdue: bool = False
+
+    @property
+    def title(self) -> str:
+        """Return what a person calls it."""
+        return self.procedure if self.kind == "other" else f"{self.kind} policy"
 
 
 @dataclass(frozen=True, slots=True)

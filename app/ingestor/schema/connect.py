@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from ingestor.database_url import INVALID, DatabaseUrlError, clean_database_url, hosts_of
 from ingestor.errors import IngestorError
 from ingestor.schema.faults import (
     AuthenticationFailedError,
@@ -18,6 +19,7 @@ from ingestor.schema.faults import (
     DatabaseUnavailableError,
     DirectConnectionNeededError,
     LockBusyError,
+    ReadOnlyError,
     RightsMissingError,
     SchemaError,
     StepTimeoutError,
@@ -32,10 +34,39 @@ CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 2.0
 
-INVALID_URL = "the database URL is not valid; write postgresql://user:password@host:5432/database, percent-encoded"
-
 _AWAY_STATES = re.compile(r"08...|57P0.|53300|58...")
 _LOCK_STATES = frozenset({"55P03", "40P01", "40001", "55006"})
+
+_SESSION = {
+    "search_path": "pg_catalog",
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "check_function_bodies": "on",
+    "DateStyle": "ISO, MDY",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",
+    "idle_in_transaction_session_timeout": "60s",
+    "idle_session_timeout": "0",
+    "IntervalStyle": "postgres",
+    "lock_timeout": "0",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",
+    "TimeZone": "GMT",
+    "transform_null_equals": "off",
+}
+"""Server settings on which the engine depends, whatever was set for the role or the database.
+
+Not ``default_transaction_read_only``: who sets that wants no changes. Not ``lc_messages``: it takes a superuser, so no
+message is ever read for its meaning. Limits of statements are set where they run.
+"""
+
+_NO_TRANSACTION_TIMEOUT = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout' AND setting <> '0'
+"""
+"""PostgreSQL has it since 17, and older ones refuse a connection that sets what they do not know."""
 
 CONNECTION_FAILURES = (
     OSError,
@@ -50,8 +81,8 @@ CONNECTION_FAILURES = (
 async def connected(url: str, application: str, settings: dict[str, str] | None = None) -> AsyncIterator[Connection]:
     """Open a direct connection and close it in the end, whatever happens in between.
 
-    ``settings`` are the session's server settings. The search path is pinned, so that nothing another user put into
-    a schema of his own is ever called with our rights.
+    ``settings`` are server settings beside ``_SESSION``. The search path is pinned, so that nothing another user put
+    into a schema of his own is ever called with our rights.
 
     Raises:
         DirectConnectionNeededError: a connection pooler is in between.
@@ -59,8 +90,9 @@ async def connected(url: str, application: str, settings: dict[str, str] | None 
         DatabaseRefusedError: the URL, the password, the database's name or a certificate is wrong; see its subclasses.
         IngestorError: what ``explain`` makes of any other error of the database inside the block.
     """
-    connection = await _open_directly(url, application, {"search_path": "pg_catalog", **(settings or {})})
+    connection = await _open_directly(url, application, {**_SESSION, **(settings or {})})
     try:
+        await connection.execute(_NO_TRANSACTION_TIMEOUT)
         yield connection
     except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
         raise explain(error, place_of(url)) from error
@@ -86,12 +118,10 @@ def writer_application(schema: str) -> str:
 def place_of(url: str) -> str:
     """Return host, port and database of a URL, without user and password."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        clean = clean_database_url(url)
+    except DatabaseUrlError:
         return "the database"
-    if "@" in parts.path:  # a slash in the password: the parts are not what they seem
-        return "the database"
-    return f"{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"
+    return f"{hosts_of(clean)}{urlsplit(clean).path}"
 
 
 def explain(error: BaseException, place: str) -> IngestorError:
@@ -108,16 +138,35 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return StepTimeoutError(f"{place}: {text}; try again at a quieter time")
     if state == "42501":
         return RightsMissingError(f"{place}: {text}; connect as the schema's owner, or run `ingestor schema bootstrap`")
+    if state == "25006":
+        text = "takes no changes: it is a standby, or default_transaction_read_only is on for this role or database"
+        return ReadOnlyError(f"{place} {text}; connect to the primary, or turn it off there")
     if trouble := explain_handshake(error):
         return TlsFailedError(f"{place}: {trouble}")
-    if state == "53300":
-        text = f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
-        return DatabaseUnavailableError(text)
-    if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
-        return DatabaseUnavailableError(f"{place} refuses the connection: {text}; check user, password and database")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
-        return DatabaseUnavailableError(f"{place} cannot be reached: {text}; check host, port and that it runs")
+        return DatabaseUnavailableError(_describe_away(error, state, place, text))
     return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+
+
+def _describe_away(error: BaseException, state: str, place: str, text: str) -> str:
+    if state == "53300":
+        return f"{place} has no connection free: {text}; raise max_connections, or the limit of the role or database"
+    if isinstance(error, asyncpg.ProtocolViolationError):  # a pooler's word for all that it refuses
+        advice = "check user, password and database, and the pooler's settings if there is one"
+        return f"{place} refuses the connection: {text}; {advice}"
+    return f"{place} cannot be reached: {text}; check host, port and that it runs"
+
+
+def explain_connecting(error: BaseException, url: str) -> IngestorError:
+    """Return our error for what connecting to ``url`` raised."""
+    if says_no_user(error):
+        return AuthenticationFailedError(f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER")
+    if trouble := explain_handshake(error) or explain_files(error, url):
+        return TlsFailedError(f"{place_of(url)}: {trouble}")
+    if isinstance(error, ValueError | AttributeError):
+        # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
+        return DatabaseRefusedError(INVALID)
+    return explain(error, place_of(url))
 
 
 def says_no_user(error: BaseException) -> bool:
@@ -134,39 +183,32 @@ async def _open_directly(url: str, application: str, settings: dict[str, str]) -
     except IngestorError as error:
         if not isinstance(error.__cause__, asyncpg.ProtocolViolationError):
             raise
-        refusal = error
-        connection = await _open(url, name)  # PgBouncer refuses settings that it does not know, in this class
+        # In this class PgBouncer refuses settings that it does not know.
+        connection, refusal = await _open(url, name), error
     try:
-        pooled = await is_pooled(connection)
+        if await is_pooled(connection):
+            text = f"{place_of(url)} is a connection pooler; name the database server itself"
+            refusal = DirectConnectionNeededError(f"{text}: this needs a direct connection")
     except (asyncpg.PostgresError, *CONNECTION_FAILURES) as error:
-        connection.terminate()
-        raise explain(error, place_of(url)) from error
-    if not pooled and refusal is None:
-        return connection
-    await _close(connection)
-    if refusal is not None and not pooled:
+        refusal = explain(error, place_of(url))
+    if refusal is not None:
+        await _close(connection)
         raise refusal
-    text = f"{place_of(url)} is a connection pooler; name the database server itself: this needs a direct connection"
-    raise DirectConnectionNeededError(text)
+    return connection
 
 
 async def _open(url: str, settings: dict[str, str]) -> Connection:
     try:
-        if not url:
-            raise ValueError("asyncpg would take an empty URL for the local server")  # noqa: TRY301
+        clean = clean_database_url(url)
+    except DatabaseUrlError as error:
+        raise DatabaseRefusedError(str(error)) from None
+    try:
         return await asyncpg.connect(
-            url, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
+            clean, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S, server_settings=settings
         )
     except (asyncpg.PostgresError, ValueError, KeyError, *CONNECTION_FAILURES) as error:
-        if says_no_user(error):
-            text = f"{place_of(url)}: no user is named; write it into the URL, or set PGUSER"
-            raise AuthenticationFailedError(text) from error
-        if trouble := explain_handshake(error) or explain_files(error, url):
-            raise TlsFailedError(f"{place_of(url)}: {trouble}") from error
-        if isinstance(error, ValueError):  # an error of verification is one too
-            # The text may hold the password, of which an unencoded slash or at sign is the usual cause.
-            raise DatabaseRefusedError(INVALID_URL) from None
-        raise explain(error, place_of(url)) from error
+        explained = explain_connecting(error, url)
+        raise explained from (None if isinstance(error, ValueError) else error)
 
 
 async def _close(connection: Connection) -> None:
@@ -190,5 +232,5 @@ def _first_line(error: BaseException) -> str:
         return "nothing listens there"
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    lines = str(error).splitlines()
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -75,6 +75,12 @@ class DirectConnectionNeededError(DatabaseRefusedError):
     default_reason = "direct_connection_needed"
 
 
+class ReadOnlyError(SchemaError):
+    """The database takes no changes from this role."""
+
+    default_reason = "database_read_only"
+
+
 class RightsMissingError(SchemaError):
     """The connected role may not do what a step needs."""
 
@@ -91,6 +97,18 @@ class ExtensionMissingError(SchemaError):
     """TimescaleDB is not installed in this database and the owner cannot install it."""
 
     default_reason = "extension_missing"
+
+
+class EncodingError(SchemaError):
+    """The database's encoding can't hold every text."""
+
+    default_reason = "database_encoding"
+
+
+class ExtensionUnknownError(SchemaError):
+    """TimescaleDB's own tables or views have another form than we know."""
+
+    default_reason = "extension_unknown"
 
 
 class ConflictError(SchemaError):

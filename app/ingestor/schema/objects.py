@@ -27,6 +27,7 @@ MADE_BY: dict[int, tuple[ObjectKey, ...]] = {
     2: (("function", "maintain"),),
     3: (("table", "retention"),),
     4: tuple(("function", signature) for signature in _QUERIES),
+    5: (),
 }
 """Migration version to the objects it makes; what it makes implicitly, such as primary keys, is left out."""
 
@@ -49,6 +50,7 @@ WRITER_RIGHTS: dict[ObjectKey, tuple[str, ...]] = {
     ("table", "ledger_beat"): ("INSERT", "SELECT"),
     ("table", "ledger"): ("DELETE", "INSERT", "SELECT"),
     ("table", "migration"): ("SELECT",),
+    ("table", "retention"): ("SELECT",),
     ("function", "maintain"): ("EXECUTE",),
 }
 _READER: dict[ObjectKey, tuple[str, ...]] = {

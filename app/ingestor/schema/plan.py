@@ -2,16 +2,18 @@
 
 from ingestor.schema.catalog import Catalog
 from ingestor.schema.durations import format_duration
+from ingestor.schema.encoding import encoding_trouble
 from ingestor.schema.identifiers import quote_identifier, quote_literal, render
 from ingestor.schema.objects import MADE_BY
 from ingestor.schema.ownership import record_made
 from ingestor.schema.plan_columnstore import columnstore_steps
 from ingestor.schema.plan_grants import grant_steps
 from ingestor.schema.plan_index import index_steps
+from ingestor.schema.plan_jobs import direct_steps, other_job_steps
 from ingestor.schema.plan_retention import retention_steps
-from ingestor.schema.plan_rollups import rollup_steps
-from ingestor.schema.policies import EXTENSION_SCHEMA
-from ingestor.schema.problems import find_problems
+from ingestor.schema.plan_rollups import offered_steps, rollup_steps
+from ingestor.schema.policies import FALLBACK_SCHEMA, functions_of
+from ingestor.schema.problems import closed_to, find_problems
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import Plan, Step
@@ -32,7 +34,7 @@ def make_plan(
     if problems:
         return Plan(identity, (), problems)
     steps = (
-        *_extension_steps(catalog),
+        *_extension_steps(catalog, roles),
         *_schema_steps(spec, catalog, roles),
         *_migration_steps(spec, catalog, known),
         *_hypertable_steps(spec, catalog),
@@ -40,29 +42,46 @@ def make_plan(
         *_lifecycle_steps(spec, catalog, roles),
         *grant_steps(spec, catalog, roles),
     )
+    offered = offered_steps(spec, catalog, roles)
     return Plan(
-        identity, steps, unavailable=_unavailable(spec, catalog), failing=_failing(catalog), notes=_notes(catalog)
+        identity,
+        steps,
+        offer=Plan(identity, tuple(offered)) if offered else None,
+        unavailable=_unavailable(spec, catalog),
+        failing=_failing(catalog),
+        notes=_notes(catalog, roles),
     )
 
 
 def _lifecycle_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> tuple[Step, ...]:
     """Return the steps for ageing points: rollups before retention, so that they see what is to be dropped."""
-    drops = retention_steps(spec, catalog, "samples", spec.retention)
     if not catalog.extension.community:
-        return tuple(drops)
-    return (*columnstore_steps(spec, catalog), *rollup_steps(spec, catalog, roles), *drops)
+        return tuple(retention_steps(spec, catalog, "samples", spec.retention))
+    direct, catalog = direct_steps(spec, catalog)
+    return (
+        *direct,
+        *other_job_steps(catalog),
+        *columnstore_steps(spec, catalog),
+        *rollup_steps(spec, catalog, roles),
+        *retention_steps(spec, catalog, "samples", spec.retention),
+    )
 
 
 def _failing(catalog: Catalog) -> tuple[str, ...]:
     failed = [job for job in catalog.jobs if job.failure]
-    return tuple(f"the {job.kind} policy of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
+    return tuple(f"the {job.title} of {job.relation} (job {job.id}) failed: {job.failure}" for job in failed)
 
 
-def _notes(catalog: Catalog) -> tuple[str, ...]:
+def _notes(catalog: Catalog, roles: Roles) -> tuple[str, ...]:
     chunks = catalog.chunks_of("samples")
     earlier = sum(chunk.earlier for chunk in chunks)
     text = f"{earlier} of {len(chunks)} chunks of samples are kept by columns in another way than is asked for now"
-    return (f"{text}, and stay so",) if earlier else ()
+    notes = [f"{text}, and stay so"] if earlier else []
+    if roles.reader in catalog.extension.closed_to:
+        notes.append(f"{closed_to(roles.reader, catalog)}; until then buckets, increase and rate fail")
+    if trouble := encoding_trouble(catalog.server.database, catalog.server.encoding):
+        notes.append(trouble)
+    return tuple(notes)
 
 
 def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:
@@ -74,11 +93,15 @@ def _unavailable(spec: SchemaSpec, catalog: Catalog) -> tuple[str, ...]:
     return tuple(f"{build}, which has no {feature.split()[0]}s: {feature} is left out" for feature in wanted)
 
 
-def _extension_steps(catalog: Catalog) -> list[Step]:
+def _extension_steps(catalog: Catalog, roles: Roles) -> list[Step]:
     if catalog.extension.version is not None:
         return []
-    statement = f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {EXTENSION_SCHEMA}"
-    return [Step("extension", "timescaledb", (statement,), "install TimescaleDB in this database")]
+    schema = functions_of(catalog)
+    statements = [f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {schema}"]
+    if catalog.extension.schema == FALLBACK_SCHEMA:
+        usage = f"GRANT USAGE ON SCHEMA {schema} TO {quote_identifier(roles.reader)}"
+        statements = [f"CREATE SCHEMA IF NOT EXISTS {schema}", *statements, usage]
+    return [Step("extension", "timescaledb", tuple(statements), "install TimescaleDB in this database")]
 
 
 def _schema_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
@@ -112,7 +135,7 @@ def _migration_step(schema: str, migration: Migration) -> Step:
 
 
 def _hypertable_steps(spec: SchemaSpec, catalog: Catalog) -> list[Step]:
-    functions = quote_identifier(catalog.extension.schema or EXTENSION_SCHEMA)
+    functions = functions_of(catalog)
     table = quote_literal(f"{quote_identifier(spec.name)}.samples")
     wanted_s = spec.chunk_interval_s
     interval = f"INTERVAL '{wanted_s} seconds'"

@@ -1,8 +1,9 @@
 """Plan the rollups: continuous aggregates whose definition is ours and whose comment tells which one it is. Pure."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from ingestor.schema.catalog import Aggregate, Catalog
+from ingestor.schema.catalog import Aggregate, Catalog, Chunk
 from ingestor.schema.durations import duration_s
 from ingestor.schema.identifiers import quote_identifier, quote_literal, quote_relation
 from ingestor.schema.lifecycle import Rollup
@@ -16,8 +17,11 @@ from ingestor.schema.steps import Step
 _ORIGIN_US = 946_857_600_000_000
 """A bucket of any width begins at 2000-01-03 00:00 UTC, a Monday. Source: TimescaleDB, time_bucket()."""
 
-_DEFINITION = 1
-"""Number of the query below; another query is another rollup."""
+_DEFINITION = 2
+"""Number of the query below; another query is another rollup. That of 1 took every value, so that two near the largest
+number made each refresh fail."""
+MAX_VALUE = "1e290"
+"""Values up to this, or down to its negative, are summed up; their sum is finite, however many they are."""
 
 
 def rollup_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
@@ -28,16 +32,29 @@ def rollup_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]
         aggregate = present.pop(rollup.name, None)
         if aggregate is None:
             steps += _make(spec, catalog, rollup)
-        elif aggregate.comment != comment_of(rollup):
-            steps += _redefine(spec, catalog, rollup, roles)
-        else:
+        elif aggregate.comment == comment_of(rollup) or _is_earlier(rollup, aggregate):
             steps += _keep(spec, catalog, rollup, aggregate)
+        else:
+            steps += _redefine(spec, catalog, rollup, roles, f"in buckets of {rollup.bucket}")
     return steps + [_drop(spec, catalog, name, "which is not asked for any more") for name in sorted(present)]
 
 
-def comment_of(rollup: Rollup) -> str:
+def offered_steps(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> list[Step]:
+    """Return the steps that make rollups of an earlier definition anew; as they are they work on."""
+    present = {one.name: one for one in catalog.aggregates if ("rollup", one.name) in catalog.made}
+    why = f"from values of -{MAX_VALUE} to {MAX_VALUE} alone, so that no other value can break it"
+    earlier = [one for one in spec.rollups if one.name in present and _is_earlier(one, present[one.name])]
+    return [step for rollup in earlier for step in _redefine(spec, catalog, rollup, roles, why)]
+
+
+def comment_of(rollup: Rollup, definition: int = _DEFINITION) -> str:
     """Return the comment that tells a rollup's definition."""
-    return f"analytics-ingestor: rollup {_DEFINITION} of {duration_s(rollup.bucket)} s"
+    return f"analytics-ingestor: rollup {definition} of {duration_s(rollup.bucket)} s"
+
+
+def _is_earlier(rollup: Rollup, aggregate: Aggregate) -> bool:
+    """Return True if the rollup is what was asked for, as an earlier release defined it."""
+    return any(aggregate.comment == comment_of(rollup, number) for number in range(1, _DEFINITION))
 
 
 def _keep(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, aggregate: Aggregate) -> list[Step]:
@@ -75,7 +92,7 @@ def _create_statements(spec: SchemaSpec, catalog: Catalog, rollup: Rollup) -> tu
         f" SELECT {functions}.time_bucket({interval(duration_s(rollup.bucket))}, time) AS bucket, series_id,"
         " count(value) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max,"
         f" {functions}.last(value, time) AS last"
-        f" FROM {quote_identifier(spec.name)}.samples GROUP BY 1, 2 WITH NO DATA"
+        f" FROM {quote_identifier(spec.name)}.samples WHERE abs(value) <= {MAX_VALUE} GROUP BY 1, 2 WITH NO DATA"
     )
     comment = f"COMMENT ON VIEW {view} IS {quote_literal(comment_of(rollup))}"
     return create, comment, record_made(spec.name, (("rollup", rollup.name),))
@@ -136,9 +153,9 @@ def _refresh_sentence(rollup: Rollup) -> str:
     return f"refresh {rollup.name} {window} every {refresh.schedule_interval}"
 
 
-def _redefine(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, roles: Roles) -> list[Step]:
+def _redefine(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, roles: Roles, how: str) -> list[Step]:
     """Return the steps to another definition, all of them held: they need the old one to be gone."""
-    drop = _drop(spec, catalog, rollup.name, f"to make it anew in buckets of {rollup.bucket}")
+    drop = _drop(spec, catalog, rollup.name, f"to make it anew {how}")
     without = replace(
         catalog,
         jobs=tuple(job for job in catalog.jobs if job.relation != rollup.name),
@@ -156,13 +173,25 @@ def _redefine(spec: SchemaSpec, catalog: Catalog, rollup: Rollup, roles: Roles) 
 def _drop(spec: SchemaSpec, catalog: Catalog, name: str, why: str) -> Step:
     chunks = catalog.chunks_of(name)
     view = quote_relation(spec.name, name)
-    rows = f"about {sum(chunk.rows for chunk in chunks):,} rows in {len(chunks)} chunks"
     return Step(
         "rollup",
         name,
         (f"DROP MATERIALIZED VIEW {view}", forget_made(spec.name, ("rollup", name))),
         f"drop rollup {name}, {why}",
         safety="held",
-        reason=f"drops {rows}; what is older than the points that are still there can't be summed up again",
+        reason=f"drops {_history(catalog, chunks)}",
         basis=tuple(chunk.name for chunk in chunks),
     )
+
+
+def _history(catalog: Catalog, chunks: tuple[Chunk, ...]) -> str:
+    """Return how much is in a rollup's chunks, and which part of it is gone for good once they are."""
+    amount = f"about {sum(chunk.rows for chunk in chunks):,} rows in {len(chunks)} chunks"
+    text = f"{amount}; what is older than the points that are still there can't be summed up again"
+    points = catalog.chunks_of("samples")
+    first_us = points[0].start_us if points else None
+    lost = [chunk for chunk in chunks if first_us is None or chunk.start_us < first_us]
+    if not lost:
+        return text
+    until_us = lost[-1].end_us if first_us is None else min(lost[-1].end_us, first_us)
+    return f"{text}: everything before {datetime.fromtimestamp(until_us / 1e6, UTC):%Y-%m-%d %H:%M} UTC"

@@ -2,11 +2,12 @@
 
 import time
 
-from ingestor.errors import IngestorError
+from ingestor.schema.catalog import Job
 from ingestor.schema.connect import Connection, connected
-from ingestor.schema.identifiers import check_schema_name, quote_identifier
+from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.objects import WRITER_RIGHTS
-from ingestor.schema.preflight_server import Finding, judge_durability, judge_server
+from ingestor.schema.preflight_server import Finding, judge_durability, judge_policies, judge_server
+from ingestor.schema.preflight_session import judge_session
 from ingestor.schema.versions import REQUIRED_VERSION, newest_version, read_sql
 
 __all__ = ["Finding", "inspect", "inspect_durability"]
@@ -14,24 +15,18 @@ __all__ = ["Finding", "inspect", "inspect_durability"]
 APPLICATION = "ingestor-check"
 
 
-async def inspect(url: str, schema: str) -> list[Finding]:
-    """Return what is well, doubtful and wrong with the database at ``url`` for a pod that writes to ``schema``.
+async def inspect(connection: Connection, schema: str, connections: int) -> list[Finding]:
+    """Return what is well, doubtful and wrong for a pod with so many connections that writes to ``schema``.
 
-    Never raises for what the database says: that is a finding.
-
-    Raises:
-        ValueError: ``schema`` is no name that we take.
+    ``connection`` is in a transaction as a pod begins one.
     """
-    check_schema_name(schema)
-    findings: list[Finding] = []
-    try:
-        async with connected(url, APPLICATION) as connection:
-            findings.append(Finding("ok", "connection", "the database answers and takes the password"))
-            findings += await _server(connection)
-            findings += await _schema(connection, schema)
-    except IngestorError as error:
-        findings.append(Finding("problem", "connection", str(error)))
-    return findings
+    session = await connection.fetchrow(read_sql("preflight", "session.sql"))
+    return [
+        *await _server(connection),
+        *judge_session(dict(session or {}), connections),
+        *await _schema(connection, schema),
+        *await _policies(connection, schema),
+    ]
 
 
 async def inspect_durability(url: str) -> list[Finding]:
@@ -52,6 +47,13 @@ async def _server(connection: Connection) -> list[Finding]:
     if row is None:
         raise RuntimeError("a query without FROM returned no row")
     return list(judge_server(dict(row), row["clock_s"] - (asked_s + answered_s) / 2))
+
+
+async def _policies(connection: Connection, schema: str) -> list[Finding]:
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
+        return []
+    rows = await connection.fetch(read_sql("catalog", "policies.sql"), schema)
+    return list(judge_policies([Job(**row) for row in rows]))
 
 
 async def _schema(connection: Connection, schema: str) -> list[Finding]:

@@ -1,8 +1,16 @@
 """Judge what a server says about itself: version, licence, durability, clock and room for connections. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from ingestor.schema.catalog import Job
+from ingestor.schema.tested import (
+    is_tested_postgresql,
+    is_tested_timescaledb,
+    tested_postgresql,
+    tested_timescaledb,
+)
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -12,6 +20,7 @@ CLOCK_PROBLEM_S = 300.0
 """Source: idempotency keys more than 5 minutes ahead of a pod's clock are refused."""
 FEW_CONNECTIONS = 10
 """A rollout of a few pods with two connections each needs about this many at once."""
+_WORKERS = "look at the server's log, at timescaledb.max_background_workers and at max_worker_processes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ def judge_server(row: Mapping[str, Any], skew_s: float) -> Iterator[Finding]:
     ``skew_s`` is the database's clock minus ours, in seconds.
     """
     yield _version(row)
-    yield _timescaledb(row)
+    yield from _timescaledb(row)
     if row["superuser"]:
         text = f"{row['role']} is a superuser; give pods the writer role, which can do no harm"
         yield Finding("warning", "rights", text)
@@ -41,23 +50,45 @@ def judge_server(row: Mapping[str, Any], skew_s: float) -> Iterator[Finding]:
 
 
 def _version(row: Mapping[str, Any]) -> Finding:
-    if row["version_number"] < MIN_SERVER_VERSION:
-        return Finding("problem", "server", f"PostgreSQL {row['version']} is too old; 14 or newer is needed")
-    return Finding("ok", "server", f"PostgreSQL {row['version']}")
+    text, number = f"PostgreSQL {row['version']}", row["version_number"]
+    if number < MIN_SERVER_VERSION:
+        return Finding("problem", "server", f"{text} is too old; 14 or newer is needed")
+    if not is_tested_postgresql(number):
+        return Finding("warning", "server", f"{text} is not tested; {tested_postgresql()} are")
+    return Finding("ok", "server", f"{text} (tested: {tested_postgresql()})")
 
 
-def _timescaledb(row: Mapping[str, Any]) -> Finding:
+def _timescaledb(row: Mapping[str, Any]) -> Iterator[Finding]:
     version, licence = row["timescaledb"], row["licence"]
     if version is None:
         text = "TimescaleDB is not installed in this database; run `ingestor schema bootstrap`"
-        return Finding("problem", "timescaledb", text)
+        yield Finding("problem", "timescaledb", text)
+        return
+    if not is_tested_timescaledb(version):
+        yield Finding("warning", "timescaledb", f"TimescaleDB {version} is not tested; {tested_timescaledb()} are")
+    text = f"TimescaleDB {version} (tested: {tested_timescaledb()})"
     if licence == "apache":
-        text = f"TimescaleDB {version}, Apache licence: no columnstore, retention policies or continuous aggregates"
+        text += ", Apache licence: no columnstore, retention policies or continuous aggregates"
     elif licence == "timescale":
-        text = f"TimescaleDB {version}, Timescale licence: columnstore, policies and continuous aggregates work"
+        text += ", Timescale licence: has columnstore, policies and continuous aggregates"
     else:
-        return Finding("warning", "timescaledb", f"TimescaleDB {version}; its licence ({licence}) is unknown to us")
-    return Finding("ok", "timescaledb", text)
+        yield Finding("warning", "timescaledb", f"{text}; its licence ({licence}) is unknown to us")
+        return
+    yield Finding("ok", "timescaledb", text)
+
+
+def judge_policies(jobs: Sequence[Job]) -> Iterator[Finding]:
+    """Return what became of the policies when they ran last, and whether they run at all."""
+    bad = [f"the {job.title} of {job.relation} (job {job.id}) failed: {job.failure}" for job in jobs if job.failure]
+    late = [job for job in jobs if job.overdue]
+    bad += [f"the {job.title} of {job.relation} (job {job.id}) is an hour late or more: {_WORKERS}" for job in late]
+    active = [job for job in jobs if job.scheduled]
+    if active and not any(job.has_run for job in active):
+        bad.append(f"no policy has run yet ({len(active)} are there); if that stays so, {_WORKERS}")
+    for text in bad:
+        yield Finding("warning", "policies", text)
+    if active and not bad:
+        yield Finding("ok", "policies", f"{len(active)} policies; none failed when it ran last")
 
 
 def judge_durability(row: Mapping[str, Any]) -> Iterator[Finding]:

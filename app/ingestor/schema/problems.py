@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 
 from ingestor.schema.catalog import AppliedMigration, Catalog, DatabaseObject, ObjectKey
+from ingestor.schema.encoding import encoding_trouble
 from ingestor.schema.faults import (
     ConflictError,
     DamagedError,
+    EncodingError,
     ExtensionMissingError,
     MigrationChangedError,
     RightsMissingError,
     RoleMissingError,
     SchemaTooNewError,
 )
+from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.objects import BOOKKEEPING, COLUMNS, MADE_BY
 from ingestor.schema.roles import Roles
 from ingestor.schema.spec import SchemaSpec
@@ -24,6 +27,7 @@ def find_problems(
 ) -> tuple[Problem, ...]:
     """Return everything that must be settled by a person before any step may run."""
     return (
+        *_encoding_problems(catalog),
         *_role_problems(catalog, roles),
         *_extension_problems(catalog, roles),
         *_schema_problems(spec, catalog, roles),
@@ -32,6 +36,12 @@ def find_problems(
         *_samples_problems(catalog),
         *_lifecycle_problems(spec, catalog, roles),
     )
+
+
+def _encoding_problems(catalog: Catalog) -> Iterator[Problem]:
+    trouble = encoding_trouble(catalog.server.database, catalog.server.encoding)
+    if trouble and not catalog.has_bookkeeping():  # one that works already goes on
+        yield Problem(EncodingError, trouble)
 
 
 def _role_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
@@ -49,6 +59,8 @@ def _role_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
 def _extension_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
     extension, database = catalog.extension, catalog.server.database
     if extension.version is not None:
+        if roles.owner in extension.closed_to:
+            yield Problem(RightsMissingError, closed_to(roles.owner, catalog))
         return
     if not extension.available:
         text = "TimescaleDB is not installed on the server; install its package, preload it, then run this again"
@@ -59,6 +71,13 @@ def _extension_problems(catalog: Catalog, roles: Roles) -> Iterator[Problem]:
     elif not (extension.trusted and catalog.server.owner_may_create):
         text = f"database {database} has no TimescaleDB and {roles.owner} may not add it; a superuser runs"
         yield Problem(ExtensionMissingError, f"{text}: CREATE EXTENSION timescaledb (or `ingestor schema bootstrap`)")
+
+
+def closed_to(role: str, catalog: Catalog) -> str:
+    """Return that a role may not use the schema of TimescaleDB, and what to run."""
+    schema = quote_identifier(catalog.extension.schema)
+    text = f"{role} may not use schema {schema}, which has TimescaleDB's functions; a superuser runs"
+    return f"{text}: GRANT USAGE ON SCHEMA {schema} TO {quote_identifier(role)} (or `ingestor schema bootstrap`)"
 
 
 def _schema_problems(spec: SchemaSpec, catalog: Catalog, roles: Roles) -> Iterator[Problem]:

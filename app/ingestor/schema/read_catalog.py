@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import asyncpg
+
 from ingestor.schema.catalog import (
     Aggregate,
     AppliedMigration,
@@ -18,9 +20,14 @@ from ingestor.schema.catalog import (
     Server,
 )
 from ingestor.schema.connect import Connection
+from ingestor.schema.faults import ExtensionUnknownError
 from ingestor.schema.identifiers import quote_identifier
+from ingestor.schema.policies import FALLBACK_SCHEMA
 from ingestor.schema.roles import Roles
+from ingestor.schema.tested import tested_timescaledb
 from ingestor.schema.versions import read_sql
+
+_OTHER_FORM = (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError)
 
 
 async def read_catalog(connection: Connection, schema: str, roles: Roles) -> Catalog:
@@ -47,11 +54,12 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         raise RuntimeError("a query without FROM returned no row")
     extension = Extension(
         version=row["extension_version"],
-        schema=row["extension_schema"],
+        schema=row["extension_schema"] or FALLBACK_SCHEMA,
         preloaded=row["extension_preloaded"],
         available=row["extension_available"],
         trusted=row["extension_trusted"],
         community=row["community"],
+        closed_to=frozenset(row["extension_closed_to"] or ()),
     )
     server = Server(
         database=row["database"],
@@ -63,6 +71,7 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         owner_may_log_in=row["owner_may_log_in"],
         system=row["system"],
         now_us=row["now_us"],
+        encoding=row["encoding"],
     )
     catalog = Catalog(
         server=server,
@@ -74,7 +83,11 @@ async def _read(connection: Connection, schema: str, roles: Roles) -> Catalog:
         indexes=await _read_indexes(connection, schema),
     )
     if extension.version:
-        catalog = await _read_timescale(connection, schema, catalog)
+        try:
+            catalog = await _read_timescale(connection, schema, catalog)
+        except _OTHER_FORM as error:
+            text = f"TimescaleDB {extension.version} can't be read ({error}); {tested_timescaledb()} are tested"
+            raise ExtensionUnknownError(f"{text}: use one of those, or a newer release of this software") from error
     if not catalog.has_bookkeeping():
         return catalog
     made, migrations = await _read_bookkeeping(connection, schema)
@@ -130,7 +143,9 @@ async def _read_hypertable(connection: Connection, schema: str) -> Hypertable | 
     row = await connection.fetchrow(read_sql("catalog", "hypertable.sql"), schema)
     if row is None:
         return None
-    return Hypertable(row["interval_us"], tuple(row["dimensions"]), row["chunks"], row["size_bytes"])
+    return Hypertable(
+        row["interval_us"], tuple(row["dimensions"]), row["chunks"], row["size_bytes"], direct=row["direct"]
+    )
 
 
 async def _read_bookkeeping(

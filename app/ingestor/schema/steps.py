@@ -14,6 +14,7 @@ StepKind = Literal[
     "hypertable",
     "chunk_interval",
     "index",
+    "job",
     "columnstore",
     "rollup",
     "refresh",
@@ -43,6 +44,17 @@ class Step:
     basis: tuple[str, ...] = ()
     transactional: bool = True
 
+    def to_json(self) -> dict[str, object]:
+        """Return the step for machines."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "sentence": self.sentence,
+            "safety": self.safety,
+            "reason": self.reason,
+            "statements": list(self.statements),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -67,7 +79,8 @@ class Plan:
 
     ``identity`` names the database and the schema that the plan was made for; ``unavailable`` says what is asked for
     and this build of TimescaleDB can't do, ``failing`` which policies failed when they ran last, ``notes`` what else
-    there is to know, all in sentences.
+    there is to know, all in sentences. ``offer`` is a plan beside this one: what works as it is and would be better
+    anew, at a cost, so that it runs only when it is approved by a hash of its own.
     """
 
     identity: str
@@ -76,6 +89,7 @@ class Plan:
     unavailable: tuple[str, ...] = field(default=())
     failing: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    offer: "Plan | None" = None
 
     @property
     def empty(self) -> bool:
@@ -105,17 +119,10 @@ class Plan:
             "failing": list(self.failing),
             "notes": list(self.notes),
             "problems": [{"reason": problem.reason, "message": problem.message} for problem in self.problems],
-            "steps": [
-                {
-                    "kind": step.kind,
-                    "name": step.name,
-                    "sentence": step.sentence,
-                    "safety": step.safety,
-                    "reason": step.reason,
-                    "statements": list(step.statements),
-                }
-                for step in self.steps
-            ],
+            "steps": [step.to_json() for step in self.steps],
+            "offer": None
+            if self.offer is None
+            else {"hash": self.offer.hash, "steps": [step.to_json() for step in self.offer.steps]},
         }
 
 

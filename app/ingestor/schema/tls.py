@@ -1,4 +1,4 @@
-"""What asyncpg and OpenSSL say about TLS to the database, in words that say what to change. No I/O.
+"""What asyncpg and OpenSSL say about TLS to the database, in words that say what to change.
 
 Used wherever a connection is opened. asyncpg reads ``sslmode``, ``sslrootcert``, ``sslcert`` and ``sslkey`` from the
 URL, else ``PGSSLMODE``, ``PGSSLROOTCERT``, ``PGSSLCERT`` and ``PGSSLKEY``; it knows no ``sslrootcert=system``.
@@ -6,7 +6,10 @@ URL, else ``PGSSLMODE``, ``PGSSLROOTCERT``, ``PGSSLCERT`` and ``PGSSLKEY``; it k
 
 import errno
 import ssl
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from ingestor.errors import words_of
 
 SYSTEM_CAS = "/etc/ssl/certs/ca-certificates.crt"
 """The file of the system's certificate authorities in Debian and its images; other systems have other paths."""
@@ -25,10 +28,10 @@ _FILE_ERRORS = frozenset({errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDI
 def explain_handshake(error: BaseException) -> str | None:
     """Return what is wrong where client and server do not agree on TLS, None where TLS is not the trouble."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        message, code = getattr(error, "verify_message", str(error)), getattr(error, "verify_code", 0)
+        message, code = getattr(error, "verify_message", "") or words_of(error), getattr(error, "verify_code", 0)
         return f"the server's certificate is not accepted: {message}; {_advice(code)}"
     if isinstance(error, ssl.SSLError) and not isinstance(error, _NO_HANDSHAKE):
-        return f"TLS fails: {error}; check the server's certificate and sslrootcert, sslcert, sslkey"
+        return f"TLS fails: {words_of(error)}; check the server's certificate and sslrootcert, sslcert, sslkey"
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
         return "the server offers no TLS; set ssl = on there, or ask for sslmode=disable if the network is trusted"
     return None
@@ -44,8 +47,23 @@ def explain_files(error: BaseException, url: str) -> str | None:
         return f"no CA certificate to check the server with; give sslrootcert=FILE (the system's CAs: {SYSTEM_CAS})"
     if not isinstance(error, OSError) or error.errno not in _FILE_ERRORS or _uses_socket_file(url):
         return None
-    text = f"sslrootcert, sslcert or sslkey cannot be read: {error.strerror}"
+    if home := _closed_home():
+        text = f"TLS looks for .postgresql in {home}, which this process may not read"
+        return f"{text}; set HOME to a folder that it may, or sslmode=disable if the network is trusted"
+    text = f"sslrootcert, sslcert or sslkey cannot be read: {error.strerror or words_of(error)}"
     return f"{text}; give paths of files that this process may read (the system's CAs: {SYSTEM_CAS})"
+
+
+def _closed_home() -> Path | None:
+    """Return the home folder if this process may not look into it; asyncpg does, for files that are rarely there."""
+    try:
+        home = Path.home()
+        (home / ".postgresql" / "postgresql.key").stat()
+    except PermissionError:
+        return home
+    except (OSError, RuntimeError, KeyError):
+        pass
+    return None
 
 
 def _advice(code: int) -> str:

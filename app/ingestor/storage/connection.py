@@ -11,6 +11,8 @@ from typing import Any
 
 import asyncpg
 
+from ingestor.database_url import DatabaseUrlError, clean_database_url
+from ingestor.errors import joined
 from ingestor.schema.connect import says_no_user, writer_application
 from ingestor.schema.identifiers import quote_identifier
 from ingestor.schema.pooler import is_pooled, tracks_statements
@@ -99,6 +101,10 @@ async def open_connection(url: str, schema: str) -> Connection:
         FlushError: it can't be done; the text has no secrets.
     """
     try:
+        url = clean_database_url(url)
+    except DatabaseUrlError as error:
+        raise FlushError(f"can't connect: {error}", ErrorClass.SCHEMA) from None
+    try:
         async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
             connection = await _open(url, schema)
             if connection.keeps_statements:
@@ -139,7 +145,7 @@ def _explain_connecting(error: Exception, url: str) -> FlushError:
 def describe(error: BaseException) -> str:
     """Return an error for a log line: class, SQLSTATE and message."""
     state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{f' {state}' if state else ''}: {error}".strip()
+    return joined(f"{type(error).__name__}{f' {state}' if state else ''}", str(error).strip())
 
 
 @asynccontextmanager
@@ -172,8 +178,8 @@ async def transaction(connection: Connection, settings: str = "") -> AsyncIterat
     Raises:
         FlushError: COMMIT did not commit.
     """
-    await connection.execute(connection.begin + settings)
     try:
+        await connection.execute(connection.begin + settings)
         yield
     except asyncpg.PostgresError as error:
         if classify(error) is not ErrorClass.CONNECTION:

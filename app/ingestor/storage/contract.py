@@ -141,6 +141,13 @@ class Writer(Protocol):
     def chunk_us(self) -> int:
         """Length of a chunk of ``samples``, in microseconds, as read by the last ``connect``."""
 
+    @property
+    def retention_us(self) -> int | None:
+        """Age from which on points are dropped, in microseconds, as read by the last ``connect`` or ``housekeep``.
+
+        None where none are, or where the database does not tell.
+        """
+
     async def connect(self) -> None:
         """Make the connection anew and check the schema.
 
@@ -174,7 +181,7 @@ class Writer(Protocol):
         """
 
     async def housekeep(self) -> None:
-        """Do the database's upkeep; once a minute and process.
+        """Do the database's upkeep and read its retention anew; about once a minute and process.
 
         Raises:
             FlushError: it failed; the connection may be gone.

@@ -21,13 +21,15 @@ from ingestor.storage.contract import Batch, ErrorClass, FlushError, Outcome
 from ingestor.storage.flush import Flush, FlushSettings
 from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.proof import prove
+from ingestor.storage.retention import read_retention
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
-_CHUNK = """
+CHUNK = """
 SELECT (extract(epoch FROM time_interval) * 1000000)::bigint FROM timescaledb_information.dimensions
 WHERE hypertable_schema = $1 AND hypertable_name = 'samples' AND dimension_number = 1
 """
+"""Microseconds that a chunk of ``samples`` covers; no row where it is no hypertable. $1 is the schema."""
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 CHECK_TIMEOUT_S = 5.0
 _EXPIRY_S = 10.0
@@ -46,6 +48,7 @@ class PostgresWriter:
         self._floor = Floor(settings.deduplication_window_min)
         self._database_ahead_s = time.time() - time.monotonic()
         self.chunk_us = 86_400_000_000
+        self.retention_us: int | None = None
 
     async def connect(self) -> None:
         """Connect anew and check that the schema is one this version can write to."""
@@ -59,7 +62,9 @@ class PostgresWriter:
             raise
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             connection.terminate()
-            raise FlushError(f"schema not ready: {describe(error)}", classify(error)) from error
+            error_class = classify(error)
+            problem = "schema not ready" if error_class is ErrorClass.SCHEMA else "can't look at the schema"
+            raise FlushError(f"{problem}: {describe(error)}", error_class) from error
         self._epoch = next(self._settings.epochs)
         self._floor = Floor(self._settings.deduplication_window_min)
         self._connection = connection
@@ -85,7 +90,9 @@ class PostgresWriter:
             async with terminated_on_failure(connection, CHECK_TIMEOUT_S), transaction(connection):
                 pass
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            raise FlushError(f"the database does not answer: {describe(error)}", classify(error)) from error
+            error_class = classify(error)
+            problem = "the database does not answer" if error_class is ErrorClass.CONNECTION else "idle check"
+            raise FlushError(f"{problem}: {describe(error)}", error_class) from error
 
     async def prove(self) -> None:
         """Commit something; see ``contract.Writer.prove``."""
@@ -97,7 +104,7 @@ class PostgresWriter:
             raise FlushError(f"the database takes no points: {describe(error)}", classify(error)) from error
 
     async def housekeep(self) -> None:
-        """Beat, forget keys past the window, and let the database's own upkeep run; once a minute."""
+        """Beat, forget keys past the window, let the database's own upkeep run, and see how long it keeps points."""
         connection = self._connected()
         try:
             async with terminated_on_failure(connection, FLUSH_TIMEOUT_S):
@@ -111,6 +118,8 @@ class PostgresWriter:
                         break
                 async with transaction(connection):
                     await connection.execute("SELECT {schema}.maintain()")
+                async with transaction(connection):
+                    self.retention_us = await read_retention(connection, self._schema)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             raise FlushError(f"housekeeping: {describe(error)}", classify(error)) from error
 
@@ -126,10 +135,11 @@ class PostgresWriter:
             message = f"schema is at version {version}, {REQUIRED_VERSION} is needed: run `ingestor schema apply`"
             raise FlushError(message, ErrorClass.SCHEMA)
         self._database_ahead_s = await connection.fetchval(_CLOCK) - time.monotonic()
-        chunk_us = await connection.fetchval(_CHUNK, self._schema)
+        chunk_us = await connection.fetchval(CHUNK, self._schema)
         if not chunk_us:
             raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
         self.chunk_us = chunk_us
+        self.retention_us = await read_retention(connection, self._schema)
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

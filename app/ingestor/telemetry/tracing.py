@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 from opentelemetry.trace import SpanContext, Tracer
 from prometheus_client import Counter
 
-from ingestor.errors import ConfigurationError
+from ingestor.errors import ConfigurationError, words_of
 from ingestor.telemetry.span_queue import CountingExporter, SpanQueue
 
 SHUTDOWN_TIMEOUT_S = 2.0
@@ -82,7 +82,7 @@ def make_exporter(endpoint: str) -> SpanExporter:
     try:
         return OTLPSpanExporter(endpoint)
     except (ValueError, RuntimeError, InvalidCompressionValueException) as error:
-        raise ConfigurationError(f"wrong settings: an OTEL_EXPORTER_OTLP_* variable: {error}") from error
+        raise ConfigurationError(f"wrong settings: an OTEL_EXPORTER_OTLP_* variable: {words_of(error)}") from error
 
 
 def _resource(instance: str) -> Resource:

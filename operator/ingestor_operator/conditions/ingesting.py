@@ -38,6 +38,9 @@ def _trouble(pod: str, status: dict[str, Any]) -> Verdict | None:
         return failed("Refusing", f"pod {pod} refuses points ({status['refusing']}): {error}")
     if not status.get("database_up"):
         return failed("DatabaseAway", f"pod {pod} can't write: {error}")
+    if refusal := status.get("refused_by_database"):
+        text = "the database refuses every point that arrives, and what it refuses is in the table rejects"
+        return failed("PointsRefused", f"pod {pod}: {text}: {refusal}")
     held_s = status.get("oldest_held_seconds") or 0
     if status.get("held") and held_s > STALLED_S:
         return failed("CommitsStalled", f"pod {pod} holds points for more than {STALLED_S:.0f} s: {error}")

@@ -30,7 +30,7 @@ class Limits(ResourceModel):
     labels_per_point: int = Field(64, ge=0, le=1024, description="Most labels of one point.")
     time_behind: Duration = Field(
         "31d",
-        description="Oldest accepted time of a point, before now.",
+        description="Oldest accepted time of a point, before now; the schema's retention may allow less.",
         json_schema_extra=duration_between("1m", "3650d"),
     )
     time_ahead: Duration = Field(

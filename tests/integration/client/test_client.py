@@ -9,16 +9,17 @@ import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 import numpy as np
 import pytest
 
 from ingestor.client import Client, ClientFullError, PointsFailedError, RejectedPoint
+from ingestor.client.attempts import Attempts
 from ingestor.client.encode import Request
-from ingestor.client.sender import OnRetry, Outcome, Sender
+from ingestor.client.sender import Outcome, Sender
+from support.client import stored_points
 from support.database import Database
 from support.docs import block, fill
-from support.eventually import eventually
+from support.eventually import HANG_S, eventually
 from support.points import count_samples
 from support.service import running_service, service_process
 
@@ -33,19 +34,6 @@ def unused_port() -> int:
         return int(taken.getsockname()[1])
 
 
-async def stored(database: Database, service_name: str = "service") -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(database.reader_url)
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(
-            "SELECT metric_name, labels::text, value, (extract(epoch FROM time) * 1000000)::bigint AS time_us"
-            " FROM analytics.metrics WHERE service_name = $1 ORDER BY metric_name, time, value",
-            service_name,
-        )
-    finally:
-        await connection.close()
-    return rows
-
-
 async def test_values_labels_and_times_arrive_as_they_were_recorded(database: Database) -> None:
     values = [1, -2, 2**53, 0.1, -0.0, 5e-324, math.inf, -math.inf, math.nan, True]
     now_ns = time.time_ns()
@@ -56,7 +44,7 @@ async def test_values_labels_and_times_arrive_as_they_were_recorded(database: Da
         for number, value in enumerate(values):
             await client.record("service", f"m{number}", value, labels={"b": "ü\n", "a": ""}, time_ns=now_ns)
         await client.record("service", "now", 1)
-    rows = {row["metric_name"]: row for row in await stored(database)}
+    rows = {row["metric_name"]: row for row in await stored_points(database)}
     assert [repr(rows[f"m{number}"]["value"]) for number in range(len(values))] == [repr(float(v)) for v in values]
     assert {row["labels"] for name, row in rows.items() if name != "now"} == {'{"a": "", "b": "ü\\n"}'}
     assert rows["m0"]["time_us"] == now_ns // 1_000
@@ -74,7 +62,7 @@ async def test_columns_arrive_as_they_were_recorded(database: Database) -> None:
     ):
         series = [client.series("service", "metric", {"n": f"{n:04d}"}) for n in range(count)]
         await client.record_columns(series, index, times_ns, values)
-    rows = await stored(database)
+    rows = await stored_points(database)
     expected = {(f'{{"n": "{n:04d}"}}', t // 1_000, v) for n, t, v in zip(index, times_ns, values, strict=True)}
     assert len(rows) == points
     assert {(row["labels"], row["time_us"], row["value"]) for row in rows} == expected
@@ -110,7 +98,7 @@ async def test_a_server_that_comes_late_and_is_killed_has_every_point_once(
             else:
                 await recording
     assert sent.is_set()
-    assert [row["value"] for row in await stored(database)] == list(range(total))
+    assert [row["value"] for row in await stored_points(database)] == list(range(total))
     assert client.stats().acked_points == total
 
 
@@ -120,9 +108,9 @@ class LossySender:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
-        await self._sender.send(request, on_retry)
-        return await self._sender.send(request, on_retry)
+    async def send(self, request: Request, attempts: Attempts) -> Outcome:
+        await self._sender.send(request, attempts)
+        return await self._sender.send(request, attempts)
 
 
 async def test_points_whose_replies_were_lost_are_known_as_duplicates(database: Database) -> None:
@@ -136,7 +124,7 @@ async def test_points_whose_replies_were_lost_are_known_as_duplicates(database: 
         await client.flush()
         stats = client.stats()
     assert stats.acked_points == stats.duplicate_points == 1_000
-    assert [row["value"] for row in await stored(database)] == list(range(1_000))
+    assert [row["value"] for row in await stored_points(database)] == list(range(1_000))
 
 
 async def test_a_thousand_callers_at_once(database: Database) -> None:
@@ -151,7 +139,7 @@ async def test_a_thousand_callers_at_once(database: Database) -> None:
                 await asyncio.sleep(0)
 
         await asyncio.gather(*(record(caller) for caller in range(1_000)))
-    rows = await stored(database)
+    rows = await stored_points(database)
     assert [(row["metric_name"], row["value"]) for row in rows] == [
         (f"m{caller:03d}", value) for caller in sorted(range(1_000), key=lambda n: f"m{n:03d}") for value in range(20)
     ]
@@ -177,7 +165,7 @@ async def test_bad_points_are_named_and_keep_no_other_from_being_stored(database
     ((count, (first,)),) = rejected
     assert (count, first.series.metric_name, first.value, first.reason) == (1, "old", 2, "time_too_far_behind")
     assert (stats.acked_points, stats.rejected_points, stats.failed_points) == (2, 1, 1)
-    assert [row["value"] for row in await stored(database)] == [1, 4]
+    assert [row["value"] for row in await stored_points(database)] == [1, 4]
 
 
 async def test_memory_is_bounded_while_nobody_is_there(unused_port: int) -> None:
@@ -210,9 +198,9 @@ async def test_the_readmes_example_runs(database: Database) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-W", "error", "-c", program, stdout=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANG_S):
             output, _ = await process.communicate()
     assert process.returncode == 0
     assert b"acked_points=4" in output
-    assert [row["value"] for row in await stored(database, "web")] == [3, 0.4, 0.5, 0.6]
+    assert [row["value"] for row in await stored_points(database, "web")] == [3, 0.4, 0.5, 0.6]
     assert await count_samples(database.admin_url) == 4

@@ -9,15 +9,16 @@ import pytest
 
 from support.database import PrivateServer
 from support.docs import block, fill, inline, shell
+from support.eventually import HANG_S
 
 
 @pytest.fixture
 async def urls(private_server: PrivateServer) -> dict[str, str]:
     """Return the README's addresses with those of an empty database on a server of its own."""
     server = private_server.server
-    connection = await asyncpg.connect(server.url("postgres"), timeout=5)
+    connection = await asyncpg.connect(server.url("postgres"), timeout=HANG_S)
     await connection.execute("CREATE DATABASE metrics")
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
     return {
         "postgresql://postgres:…@db/metrics": server.url("metrics"),
         "postgresql://analytics_owner:…@db/metrics": server.url("metrics", "analytics_owner", "secret"),
@@ -44,11 +45,11 @@ async def test_what_an_administrator_would_run_is_printed(urls: dict[str, str], 
     admin_url = urls["postgresql://postgres:…@db/metrics"]
     command = inline("README.md", "ingestor schema bootstrap --print")
     printed = await _type(fill(command, {"postgresql://postgres@HOST/DATABASE": admin_url}), tmp_path)
-    connection = await asyncpg.connect(admin_url, timeout=5, command_timeout=30)
+    connection = await asyncpg.connect(admin_url, timeout=HANG_S, command_timeout=HANG_S)
     await connection.execute(printed)
     await connection.execute(inline("README.md", "ALTER ROLE analytics_writer"))
     limit = await connection.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'analytics_writer'")
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
     assert limit == 50
 
 
@@ -59,7 +60,9 @@ async def test_a_schema_file_is_planned_and_applied(urls: dict[str, str], tmp_pa
     owner = {name: url for name, url in urls.items() if "owner" in name}
     output = " ".join((await _type(fill(block("README.md", "The schema", 1), owner), tmp_path)).split())
     assert "rollup samples_1h is left out" in output, "Debian's build has none"
-    connection = await asyncpg.connect(urls["postgresql://postgres:…@db/metrics"], timeout=5, command_timeout=30)
+    connection = await asyncpg.connect(
+        urls["postgresql://postgres:…@db/metrics"], timeout=HANG_S, command_timeout=HANG_S
+    )
     kept_s = await connection.fetchval("SELECT keep_s FROM analytics.retention WHERE relation = 'samples'")
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
     assert kept_s == 90 * 86_400

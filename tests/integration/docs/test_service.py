@@ -12,6 +12,7 @@ import pytest
 
 from support.database import Database, fetch
 from support.docs import ROOT, block, fill, inline, shell
+from support.eventually import HANG_S
 from support.service import Service, running_service
 
 BIN = f"{Path(sys.executable).parent}/"
@@ -85,7 +86,6 @@ async def test_the_check_of_the_runbook_finds_the_database_fit(database: Databas
     assert "schema analytics is at version" in await _type(command)
 
 
-@pytest.mark.alone
 async def test_make_run_serves_and_ctrl_c_stops_it(database: Database) -> None:
     environment = {"INGESTOR_DATABASE_URL": database.admin_url, "INGESTOR_GRPC_PORT": "0", "INGESTOR_HTTP_PORT": "0"}
     process = await asyncio.create_subprocess_shell(
@@ -99,14 +99,14 @@ async def test_make_run_serves_and_ctrl_c_stops_it(database: Database) -> None:
     assert process.stdout is not None
     output = b""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(HANG_S):
             while b"Streaming this machine's metrics" not in output:
                 line = await process.stdout.readline()
                 assert line, output.decode()
                 output += line
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        output += await asyncio.wait_for(process.stdout.read(), 15)
-        await asyncio.wait_for(process.wait(), 15)
+        output += await asyncio.wait_for(process.stdout.read(), HANG_S)
+        await asyncio.wait_for(process.wait(), HANG_S)
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)

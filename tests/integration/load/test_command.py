@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.eventually import HANG_S
 from support.fake_ingestor import FakeIngestor, Fault
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ async def start(*arguments: str) -> Process:
 
 
 async def finish(process: Process) -> tuple[int | None, str, str]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANG_S):
         output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()
 
@@ -81,20 +82,18 @@ async def test_a_second_interrupt_does_not_wait(fake: FakeIngestor) -> None:
     process = await start("--target", fake.target, "--points", "10", "--series", "10")
     await fake.until_attempts(1)
     # The second comes until the process is gone: two signals at once would count as one.
-    started_s = asyncio.get_running_loop().time()
     finishing = asyncio.create_task(finish(process))
     while not finishing.done():
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
         await asyncio.wait({finishing}, timeout=0.2)
     code, _, _ = finishing.result()
-    assert code != 0
-    assert asyncio.get_running_loop().time() - started_s < 4
+    assert code != 0, "it waited for the answer as after the first"
 
 
 async def test_lost_points_are_a_failure(fake: FakeIngestor) -> None:
-    fake.always = Fault()
-    arguments = ("--target", fake.target, "--points", "10", "--series", "10", "--give-up-after", "0.3")
+    fake.always = Fault(retry_after_s=3_600)
+    arguments = ("--target", fake.target, "--points", "10", "--series", "10", "--give-up-after", "600")
     code, output, _ = await finish(await start(*arguments))
     assert code == 1
     assert "given up, UNAVAILABLE: as told" in output

@@ -12,7 +12,9 @@ from rich.console import Console
 from ingestor.client.encode import Form
 from ingestor.load.options import LoadOptions
 from ingestor.load.runner import run_load
+from support.eventually import eventually
 from support.fake_ingestor import FakeIngestor, Fault
+from support.skipping_clock import SkippingClock
 
 BATCHES = {Form.COLUMNS: 50, Form.ROWS: 50, Form.SINGLE: 1}
 
@@ -56,8 +58,8 @@ async def test_in_flight_is_bounded(fake: FakeIngestor) -> None:
 
 async def test_a_rate_is_kept(fake: FakeIngestor) -> None:
     options = LoadOptions(target=fake.target, points=200, series=10, points_per_request=10, rate=500)
-    report = await run_load(options)
-    assert 0.35 < report.phases[0].elapsed_s < 2.0
+    report = await run_load(options, clock=SkippingClock())
+    assert report.phases[0].elapsed_s == pytest.approx(190 / 500)
 
 
 async def test_when_time_is_up_every_request_is_answered_and_counted(fake: FakeIngestor) -> None:
@@ -74,27 +76,29 @@ async def test_when_time_is_up_every_request_is_answered_and_counted(fake: FakeI
     )
     started_s = time.monotonic()
     report = await run_load(options)
-    assert 0.6 <= time.monotonic() - started_s < 2.0  # the time to connect included
+    assert time.monotonic() - started_s >= 0.6
     (phase,) = report.phases
     assert not report.interrupted
-    assert phase.totals.sent_points == phase.totals.acked_points == len(fake.points) > 100
+    assert 0 < phase.totals.sent_points == phase.totals.acked_points == len(fake.points) < options.points
     assert {point.service_name for point in fake.points} == {phase.service_name} == {"synthetic-1f"}
 
 
 async def test_an_outage_shows_as_the_longest_pause(fake: FakeIngestor) -> None:
-    fake.fail_next(*[Fault(retry_after_s=0.8)] * 4)
-    options = LoadOptions(target=fake.target, points=400, series=10, points_per_request=10, rate=1_000, in_flight=4)
-    report = await run_load(options)
+    fake.fail_next(Fault(retry_after_s=0.8))
+    options = LoadOptions(target=fake.target, points=400, series=10, points_per_request=10, rate=1_000, in_flight=1)
+    report = await run_load(options, clock=SkippingClock())
     (phase,) = report.phases
     assert phase.totals.acked_points == 400
     assert 0.8 <= phase.totals.pauses.longest_s < 2.0
 
 
 async def test_a_burst_comes_before_the_machines_metrics(fake: FakeIngestor) -> None:
-    options = LoadOptions(
-        target=fake.target, points=100, series=10, machine=True, interval_s=0.05, duration_s=0.6, service_name="here"
-    )
-    report = await run_load(options)
+    options = LoadOptions(target=fake.target, points=100, series=10, machine=True, interval_s=0.05, service_name="here")
+    stop = asyncio.Event()
+    running = asyncio.create_task(run_load(options, stop=stop))
+    await eventually(lambda: len(fake.points) > options.points)
+    stop.set()
+    report = await running
     assert [phase.name for phase in report.phases] == ["synthetic", "machine"]
     assert all(phase.totals.acked_points > 0 for phase in report.phases)
     assert report.acked_points == len(fake.points)
@@ -108,7 +112,9 @@ async def test_nobody_there_is_a_failure(unused_port: int) -> None:
     report = await run_load(LoadOptions(target=f"127.0.0.1:{unused_port}", points=10, series=10, give_up_after_s=0.3))
     (phase,) = report.phases
     assert report.exit_code == 1
-    assert phase.totals.given_up["UNAVAILABLE"].points == 10
+    ((status, lost),) = phase.totals.given_up.items()
+    assert status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # which, the last attempt's time decides
+    assert lost.points == 10
 
 
 @pytest.fixture

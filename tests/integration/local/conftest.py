@@ -11,8 +11,8 @@ from support.database import DatabaseServer, copy_cluster
 
 @pytest.fixture
 async def new_directory(database_server: DatabaseServer) -> AsyncIterator[Path]:
-    """Give the place of a cluster that is not made yet."""
-    async with database_server.private_directory() as directory:
+    """Give the place of a cluster that is not made yet, in the cache as a user's is."""
+    async with database_server.private_directory(in_cache=True) as directory:
         yield directory
 
 

@@ -17,7 +17,7 @@ from ingestor.local import InstanceBusyError, running_database
 from ingestor.local.account import server_account
 from ingestor.local.postmaster import processes_of
 from support.database import Database, DatabaseServer, PrivateServer, find_native
-from support.eventually import eventually
+from support.eventually import HANG_S, eventually
 
 PROGRAM = """
 import asyncio, sys
@@ -84,7 +84,7 @@ def _servers(directory: Path) -> list[psutil.Process]:
 
 
 async def _value(url: str, statement: str) -> object:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await asyncpg.connect(url, timeout=HANG_S)
     try:
         return await connection.fetchval(statement)
     finally:
@@ -175,7 +175,7 @@ async def test_a_private_server_can_be_killed_without_harm_to_the_common_one(
     await _value(private_server.database.writer_url, "INSERT INTO analytics.samples VALUES (now(), 1, 2)")
     await private_server.server.kill()
     with pytest.raises(OSError, match=r"refused|Connect call failed"):
-        await asyncpg.connect(private_server.database.admin_url, timeout=5)
+        await asyncpg.connect(private_server.database.admin_url, timeout=HANG_S)
     assert await _value(database.admin_url, "SELECT 1") == 1
     await private_server.server.start()
     assert await _value(private_server.database.owner_url, "SELECT count(*) FROM analytics.samples") == 1

@@ -17,11 +17,11 @@ from ingestor.local.account import server_account
 from ingestor.local.postmaster import processes_of
 from ingestor.local.processes import spawn
 from support.database import DatabaseServer
-from support.eventually import eventually
+from support.eventually import HANG_S, eventually
 
 
 async def _run(server: LocalServer, statement: str) -> object:
-    connection = await asyncpg.connect(server.url("postgres"), timeout=5)
+    connection = await asyncpg.connect(server.url("postgres"), timeout=HANG_S)
     try:
         return await connection.fetchval(statement)
     finally:
@@ -77,7 +77,7 @@ async def test_the_server_is_durable_private_and_has_no_rights_of_root(server: L
 async def test_a_wrong_password_is_refused(server: LocalServer) -> None:
     await server.start()
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(server.url("postgres", "postgres", "guessed"), timeout=5)
+        await asyncpg.connect(server.url("postgres", "postgres", "guessed"), timeout=HANG_S)
 
 
 async def test_a_second_process_is_told_that_the_cluster_is_taken(

@@ -1,7 +1,9 @@
 """A database and three roles of its own for each test: nothing here depends on what other tests made."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -12,7 +14,8 @@ from ingestor.schema.apply import apply_schema
 from ingestor.schema.bootstrap import Roles, bootstrap
 from ingestor.schema.connect import Connection
 from ingestor.schema.spec import SchemaSpec
-from support.database import DatabaseServer
+from support.database import PREFIX, DatabaseServer, close_template, execute
+from support.eventually import HANG_S
 
 PASSWORD = "a'b\\c%d/é@:"  # every character that a careless quotation would break on
 
@@ -45,36 +48,51 @@ class Site:
 
     async def connect(self, url: str) -> Connection:
         """Open a connection that the caller closes."""
-        return await asyncpg.connect(url, timeout=5, command_timeout=30)
+        return await asyncpg.connect(url, timeout=HANG_S, command_timeout=HANG_S)
+
+
+@pytest.fixture(scope="session")
+def extended(database_server: DatabaseServer) -> str:
+    """Return the name of a database that has the extension and nothing else, to be copied."""
+    name, server = f"{PREFIX}extended", database_server.server
+
+    async def make() -> None:
+        await execute(server.url("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
+        await execute(server.url(name), "CREATE EXTENSION timescaledb")
+        await close_template(server, name)
+
+    asyncio.run(make())
+    return name
 
 
 @pytest.fixture
-def server_url(database_server: DatabaseServer) -> str:
-    """Return the URL of a superuser on a server with TimescaleDB."""
-    return database_server.server.url("postgres")
-
-
-@pytest.fixture
-async def blank(server_url: str) -> AsyncIterator[Site]:
+async def blank(database_server: DatabaseServer) -> AsyncIterator[Site]:
     """Return a database with nothing in it, and names of roles that do not exist yet."""
-    schema = f"s_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(server_url, timeout=5, command_timeout=60)
+    async with _copy(database_server, "template0") as site:
+        yield site
+
+
+@asynccontextmanager
+async def _copy(database_server: DatabaseServer, template: str) -> AsyncIterator[Site]:
+    schema, server_url = f"s_{secrets.token_hex(4)}", database_server.server.url("postgres")
+    admin = await asyncpg.connect(server_url, timeout=HANG_S, command_timeout=HANG_S)
     try:
-        await admin.execute(f"CREATE DATABASE {schema} TEMPLATE template0")
+        await admin.execute(f"CREATE DATABASE {schema} TEMPLATE {template} STRATEGY {database_server.strategy}")
         url = urlunsplit(urlsplit(server_url)._replace(path=f"/{schema}"))
         yield Site(url, Roles.for_schema(schema, PASSWORD, PASSWORD, PASSWORD), SchemaSpec(name=schema))
         await admin.execute(f"DROP DATABASE {schema} WITH (FORCE)")
         for role in ("owner", "writer", "reader"):
             await admin.execute(f"DROP ROLE IF EXISTS {schema}_{role}")
     finally:
-        await admin.close(timeout=5)
+        await admin.close(timeout=HANG_S)
 
 
 @pytest.fixture
-async def ready(blank: Site) -> Site:
+async def ready(database_server: DatabaseServer, extended: str) -> AsyncIterator[Site]:
     """Return a database after bootstrap."""
-    await bootstrap(blank.admin_url, blank.roles, blank.spec.name)
-    return blank
+    async with _copy(database_server, extended) as site:
+        await bootstrap(site.admin_url, site.roles, site.spec.name)
+        yield site
 
 
 @pytest.fixture
@@ -89,7 +107,7 @@ async def admin(site: Site) -> AsyncIterator[Connection]:
     """Return a superuser's connection to the database with our schema."""
     connection = await site.connect(site.admin_url)
     yield connection
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
 
 
 @pytest.fixture
@@ -98,7 +116,7 @@ async def owner(site: Site) -> AsyncIterator[Connection]:
     connection = await site.connect(site.owner_url)
     await connection.execute(f"SET search_path = {site.spec.name}, public")
     yield connection
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
 
 
 @pytest.fixture
@@ -107,7 +125,7 @@ async def writer(site: Site) -> AsyncIterator[Connection]:
     connection = await site.connect(site.writer_url)
     await connection.execute(f"SET search_path = {site.spec.name}, public")
     yield connection
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)
 
 
 @pytest.fixture
@@ -115,4 +133,4 @@ async def reader(site: Site) -> AsyncIterator[Connection]:
     """Return the reader's connection, with the search path that bootstrap gave it."""
     connection = await site.connect(site.reader_url)
     yield connection
-    await connection.close(timeout=5)
+    await connection.close(timeout=HANG_S)

@@ -1,6 +1,6 @@
 """What an Apache build can't do is said, and points are dropped by age all the same.
 
-Engine: Debian's PostgreSQL 17 with TimescaleDB 2.19, built without its community features.
+Engine: Debian's TimescaleDB, of either release, built without its community features.
 """
 
 import json

@@ -93,6 +93,7 @@ async def test_a_held_change_ends_with_the_hash_that_lets_it_run(site: Site, own
         (["schema", "apply", "--database-url", "nonsense s3cret"], "not valid"),
         (["schema", "bootstrap", "--admin-url", "postgresql://a:s3cret@127.0.0.1:1/x"], "nothing listens there"),
         (["schema", "bootstrap", "--print", "--admin-url", "postgresql://a:s3cret@h"], "names no database"),
+        (["schema", "bootstrap", "--print", "--admin-url", "postgresql://a:s3cret@[h/m"], "URL is not valid"),
     ],
 )
 async def test_an_expected_error_is_one_line_without_secrets(blank: Site, arguments: list[str], text: str) -> None:

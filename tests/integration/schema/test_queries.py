@@ -1,6 +1,7 @@
 """The functions for people and Grafana, called by the reader: buckets, and counters that begin anew."""
 
 import math
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from .conftest import Site
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+MOST = sys.float_info.max
 
 
 async def _store(owner: Connection, values: dict[float, float], series_id: int = 1, **labels: str) -> None:
@@ -95,6 +97,33 @@ async def test_counters_of_several_series_are_kept_apart(owner: Connection, read
 async def test_what_is_not_finite_is_no_part_of_a_counter(owner: Connection, reader: Connection) -> None:
     await _store(owner, {0: 1000, 1: math.nan, 2: math.inf, 5: 1001, 6: -math.inf, 7: 1003})
     assert [(time, value) for time, _, value in await _ask(reader, "increase", 0, 10, 5)] == [(0, 0.0), (5, 3.0)]
+
+
+async def test_no_value_breaks_an_answer(owner: Connection, reader: Connection) -> None:
+    """Two of the largest have no finite sum, the smallest no quotient."""
+    odd = {0.0: MOST, 1: MOST, 2: -MOST, 3: math.nan, 4: 5e-324, 5: 5e-324, 6: 1e290, 7: 1e290, 8: -1e290, 9: -math.inf}
+    await _store(owner, odd)
+    assert await _ask(reader, "buckets", 0, 10, 5) == [
+        (0, "{}", 1, 0.0, 5e-324, 5e-324, 5e-324),
+        (5, "{}", 4, 2.5e289, -1e290, 1e290, -1e290),
+    ]
+    assert [value for *_, value in await _ask(reader, "increase", 0, 10, 5)] == [0.0, 0.0]
+    assert [value for *_, value in await _ask(reader, "rate", 0, 10, 5)] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("width", ["5 minutes", "1 hour", "1 day", "36 hours", "1 month"])
+@pytest.mark.parametrize("function", ["buckets", "increase", "rate"])
+async def test_a_range_may_be_open_at_both_ends(
+    owner: Connection, reader: Connection, function: str, width: str
+) -> None:
+    await _store(owner, {60.0 * hour: hour for hour in range(100)})
+    ask = f"SELECT * FROM {function}('shop', 'orders', $1::text::timestamptz, $2::text::timestamptz, '{width}')"
+    closed = await reader.fetch(ask, "2026-02-01", "2026-04-01")
+    assert closed
+    for since, until in (("-infinity", "infinity"), ("-infinity", "2026-04-01"), ("2026-02-01", "infinity")):
+        assert await reader.fetch(ask, since, until) == closed
+    assert not await reader.fetch(ask, "infinity", "infinity")
+    assert not await reader.fetch(ask, "-infinity", "-infinity")
 
 
 async def test_points_of_one_moment_are_taken_by_their_value(owner: Connection, reader: Connection) -> None:

@@ -23,7 +23,7 @@ from ingestor.load.runner import run_load
 from support.database import PrivateServer, execute
 from support.service import ServiceProcess, service_process
 
-pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 POINTS = 30_000_000
 SERIES = 10_000

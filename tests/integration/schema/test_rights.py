@@ -11,7 +11,7 @@ from ingestor.schema.objects import COLUMNS
 
 from .conftest import Site
 
-TABLES = ("series", "samples", "ledger", "ledger_beat", "rejects", "migration", "owner")
+TABLES = ("series", "samples", "ledger", "ledger_beat", "rejects", "retention", "migration", "owner")
 VERBS = {
     "SELECT": "SELECT FROM {table} LIMIT 0",
     "INSERT": "INSERT INTO {table} DEFAULT VALUES",
@@ -33,6 +33,7 @@ WRITER = {
     "ledger_beat": {"SELECT", "INSERT"},
     "rejects": {"INSERT"},
     "migration": {"SELECT"},
+    "retention": {"SELECT"},
 }
 READER = {"samples": {"SELECT"}, "series": {"SELECT"}}
 

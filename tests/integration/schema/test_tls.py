@@ -1,6 +1,7 @@
 """TLS to the database: what verifies is used, what does not is refused in words, wherever a connection is opened."""
 
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ async def open_for_storage(url: str) -> bool:
 
 
 Opener = Callable[[str], Awaitable[bool]]
+NOBODY = 65_534
 OPENERS: list[Opener] = [open_for_schema, open_for_storage]
 
 
@@ -46,6 +48,21 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSSLROOTCERT", "PGPASSFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def closed_home(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Give a home folder that this process may not look into, as in a container whose image was made for root."""
+    home = tmp_path / "closed"
+    home.mkdir(mode=0o000)
+    monkeypatch.setenv("HOME", str(home))
+    "localhost".encode("idna")  # Python itself may be in a folder of root's, and loads this when it connects
+    privileged = os.geteuid() == 0
+    if privileged:
+        os.seteuid(NOBODY)
+    yield home
+    if privileged:
+        os.seteuid(0)
 
 
 @pytest.fixture
@@ -166,3 +183,19 @@ async def test_a_wrong_password_and_a_connection_without_tls_are_told_apart_from
             await open_for_schema(url)
         assert raised.value.reason == reason
         assert isinstance(raised.value, AuthenticationFailedError) == (reason == "authentication_failed")
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize("mode", ["prefer", "require"])
+async def test_a_home_that_cannot_be_read_is_named(
+    closed_home: Path, database: Database, opener: Opener, mode: str
+) -> None:
+    with pytest.raises((TlsFailedError, FlushError), match=rf"\.postgresql in {closed_home}, .*; set HOME"):
+        await opener(with_options(database.writer_url, sslmode=mode))
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+async def test_a_home_that_cannot_be_read_is_no_trouble_without_tls(
+    closed_home: Path, database: Database, opener: Opener
+) -> None:
+    assert not await opener(with_options(database.writer_url, sslmode="disable"))

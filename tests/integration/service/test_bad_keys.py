@@ -12,6 +12,7 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.keys import mint_key
 from support.database import Database
+from support.eventually import HANG_S
 from support.points import count_samples, rows
 from support.scrape import check_balance, scrape, value_of
 from support.service import Service, error_reason, running_service, violations
@@ -104,7 +105,7 @@ async def test_a_key_of_other_points_is_refused_while_they_are_held(database: Da
             await transaction.start()
             await blocker.execute("LOCK TABLE analytics.samples IN ACCESS EXCLUSIVE MODE")
             first = asyncio.create_task(service.client.write(rows([1.0], key=KEY.bytes)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(HANG_S):
                 while not value_of(await scrape(service.http_port), "ingestor_points_held"):
                     await asyncio.sleep(0.01)
             error = await _refusal(service, rows([2.0], key=KEY.bytes))
@@ -136,6 +137,16 @@ async def test_a_key_older_than_the_window_is_refused_and_a_younger_one_is_not(d
         check_balance(await scrape(service.http_port))
     assert (error.code(), error_reason(error)) == (grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_EXPIRED")
     assert await count_samples(database.admin_url) == 1
+
+
+async def test_a_key_that_may_have_expired_is_no_reason_to_take_back_an_answer(database: Database) -> None:
+    await _beat_for_two_hours(database)
+    now_ms = time.time_ns() // 1_000_000
+    old, young = mint_key(now_ms - 63 * MINUTE_MS), mint_key(now_ms - MINUTE_MS)
+    async with running_service(database.writer_url, ack="buffered") as service:
+        error = await _refusal(service, rows([1.0], key=old.bytes))
+        assert (await service.client.write(rows([1.0], key=young.bytes))).ack == pb.ACK_BUFFERED
+    assert (error.code(), error_reason(error)) == (grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_KEY_EXPIRED")
 
 
 async def test_no_key_expires_while_the_database_has_not_been_up_for_the_window(database: Database) -> None:

@@ -55,7 +55,7 @@ async def test_garbage_is_refused_as_invalid_and_the_server_still_answers(databa
         ):
             workers = [_send_garbage(client, seed) for seed in range(WORKERS_PER_CHANNEL) for client in (one, other)]
             results = await asyncio.gather(*workers)
-        good = await service.client.write(rows([1.0]), timeout_s=10)
+        good = await service.client.write(rows([1.0]))
         point = await service.client.log_metric(pb.LogMetricsRequest(service_name="s", metric_name="m"))
         samples = await scrape(service.http_port)
     codes = {code for _, _, refused in results for code in refused}

@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from support.database import Database
+from support.eventually import HANG_S
 from support.original_client import original_messages
 from support.points import count_samples, fetch_value
 from support.scrape import scrape, value_of
@@ -84,7 +85,7 @@ async def test_reflection_alone_lists_describes_and_calls(database: Database) ->
 @pytest.mark.parametrize("name", ["", ANALYTICS, "grpc.health.v1.Health", "database"])
 async def test_health_answers_by_service_name(database: Database, name: str) -> None:
     async with running_service(database.writer_url) as service, _channel(service.grpc_port) as channel:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while await _health(channel, name) != health_pb2.HealthCheckResponse.SERVING:
                 await asyncio.sleep(0.02)
 
@@ -132,6 +133,6 @@ async def _grpcurl(service: Service, *arguments: str, body: object = None) -> st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    output, errors = await asyncio.wait_for(process.communicate(), HANG_S)
     assert process.returncode == 0, errors.decode()
     return output.decode()

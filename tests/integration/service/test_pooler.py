@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import grpc
 import pytest
 
@@ -12,6 +13,7 @@ from ingestor.schema.drop import drop_schema
 from ingestor.schema.exclusive import Limits
 from ingestor.schema.faults import SchemaInUseError
 from ingestor.schema.spec import SchemaSpec
+from ingestor.schema.writers import show_writer
 from ingestor.storage.connection import close_connection, open_connection, transaction
 from support.database import SCHEMA, Database, execute
 from support.eventually import eventually
@@ -34,14 +36,13 @@ KILL = (
 )
 
 
-@pytest.fixture(
-    params=[
-        pytest.param((CURRENT, {}), id="session"),
-        pytest.param((CURRENT, {"pool_mode": "transaction"}), id="transaction"),
-        pytest.param((CURRENT, {"pool_mode": "transaction", "max_prepared_statements": 0}), id="untracked"),
-        pytest.param((OLD, {"pool_mode": "transaction"}), id="1.18"),
-    ]
-)
+SESSION = pytest.param((CURRENT, {}), id="session")
+TRANSACTION = pytest.param((CURRENT, {"pool_mode": "transaction"}), id="transaction")
+UNTRACKED = pytest.param((CURRENT, {"pool_mode": "transaction", "max_prepared_statements": 0}), id="untracked")
+OLDEST = pytest.param((OLD, {"pool_mode": "transaction"}), id="1.18")
+
+
+@pytest.fixture(params=[SESSION, TRANSACTION, UNTRACKED, OLDEST])
 async def pooled(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """Give the database through a PgBouncer whose few sessions go from one server to another."""
     suite, settings = request.param
@@ -102,6 +103,7 @@ async def test_every_transaction_has_its_limits(database: Database, pooled: Data
         assert {name: value.strip('"') for name, value in row.items()} == LIMITS
 
 
+@pytest.mark.parametrize("pooled", [SESSION, TRANSACTION], indirect=True)
 async def test_a_drop_finds_idle_servers_behind_a_pooler_until_they_stop(database: Database, pooled: Database) -> None:
     spec = SchemaSpec(name=SCHEMA)
     async with running_service(pooled.writer_url) as service:
@@ -111,3 +113,22 @@ async def test_a_drop_finds_idle_servers_behind_a_pooler_until_they_stop(databas
         await service.client.write(rows([2.0]))
     dropped = await drop_schema(database.owner_url, spec, limits=Limits(watch_s=0.5))
     assert ("table", "samples") in dropped.objects
+
+
+@pytest.mark.parametrize("pooled", [TRANSACTION], indirect=True)
+async def test_a_transaction_that_could_not_begin_leaves_the_connection_usable(
+    database: Database, pooled: Database
+) -> None:
+    connection = await open_connection(pooled.writer_url, SCHEMA)
+    holder = await asyncpg.connect(database.owner_url)
+    try:
+        await holder.execute(show_writer(SCHEMA).replace("_xact_lock_shared", "_lock"))
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with transaction(connection):
+                pass
+        await holder.close()
+        async with transaction(connection):
+            assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await holder.close()
+        await close_connection(connection)

@@ -5,6 +5,7 @@ import asyncio
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.keys import mint_key
 from support.database import Database
+from support.eventually import HANG_S
 from support.points import fetch_value
 from support.scrape import check_balance, scrape, value_of
 from support.service import Client, running_service
@@ -52,6 +53,6 @@ async def test_points_of_a_new_series_and_calls_with_a_key_go_among_the_others(d
 
 
 async def _until_committed(http_port: int, points: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_S):
         while value_of(await scrape(http_port), "ingestor_points_total", outcome="committed") != points:
             await asyncio.sleep(0.02)

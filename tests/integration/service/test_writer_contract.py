@@ -1,7 +1,7 @@
 """What every writer does, the fake one that the unit tests rely on and the real one."""
 
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from ingestor.storage.series import NewSeriesLimit
 from ingestor.storage.writer import PostgresWriter
 from ingestor.telemetry.metrics import Metrics
 from ingestor.telemetry.phases import Phases
-from support.database import Database
+from support.database import Database, keep_points
 from support.fake_writer import DAY_US, FakeDatabase, FakeWriter, Fault
 from support.pipeline import make_held
 from support.points import count_samples
@@ -27,11 +27,15 @@ from support.proxy import CommitProxy
 
 @dataclass
 class Subject:
-    """A writer, how to lose its next COMMIT, and how to let the batch's second part be over the series limit."""
+    """A writer and what can be done to it.
+
+    Lose its next COMMIT, let the batch's second part be over the series limit, keep points for so many seconds.
+    """
 
     writer: Writer
     lose_next_commit: Callable[[bool], None]
     allow_series: Callable[[float], None]
+    keep_points: Callable[[int | None], Awaitable[None]]
     fake: FakeWriter | None = None
 
 
@@ -67,7 +71,10 @@ async def _fake(_: Database) -> AsyncIterator[Subject]:
         limited = writer.faults.popleft().limited if writer.faults else frozenset[int]()
         writer.faults.append(Fault(unknown=True, committed=committed, limited=limited))
 
-    yield Subject(writer, lose, limit, writer)
+    async def keep(seconds: int | None) -> None:
+        writer.database.retention_us = None if seconds is None else seconds * 1_000_000
+
+    yield Subject(writer, lose, limit, keep, writer)
 
 
 @asynccontextmanager
@@ -77,7 +84,12 @@ async def _real(database: Database) -> AsyncIterator[Subject]:
     settings = FlushSettings("pod", 60, Registrar(limit), RejectSampler(), phases)
     async with CommitProxy(database.writer_url) as proxy:
         writer = PostgresWriter(proxy.url, "analytics", settings)
-        yield Subject(writer, lambda committed: proxy.break_next_commit(let_through=committed), limit.give)
+        yield Subject(
+            writer,
+            lambda committed: proxy.break_next_commit(let_through=committed),
+            limit.give,
+            lambda seconds: keep_points(database.owner_url, seconds),
+        )
 
 
 async def _stored(subject: Subject, database: Database) -> object:
@@ -103,6 +115,18 @@ async def test_a_connected_writer_knows_the_length_of_a_chunk_and_keeps_house(su
     await subject.writer.connect()
     assert subject.writer.chunk_us == DAY_US
     await subject.writer.housekeep()
+
+
+async def test_a_writer_knows_how_long_points_are_kept_and_keeping_house_tells_it_anew(subject: Subject) -> None:
+    await subject.keep_points(7_200)
+    await subject.writer.connect()
+    for seconds in (7_200, 3_600, 86_400, None):
+        await subject.keep_points(seconds)
+        await subject.writer.housekeep()
+        assert subject.writer.retention_us == (None if seconds is None else seconds * 1_000_000)
+    await subject.keep_points(60)
+    await subject.writer.connect()
+    assert subject.writer.retention_us == 60_000_000
 
 
 async def test_a_check_tells_whether_there_is_a_connection(subject: Subject) -> None:

@@ -104,6 +104,19 @@ def test_the_status_keeps_what_is_applied_and_what_waits() -> None:
     }
 
 
+def test_what_is_offered_waits_in_the_status_of_a_schema_that_is_as_asked_for() -> None:
+    offer = Plan("db", (Step("rollup", "by_hour", ("…",), "drop rollup by_hour", "held", "drops sums"),))
+    verdict = SchemaVerdict(ok("a", "b"), ok("Applied", "b"), plan=Plan("db", offer=offer))
+    target = _target(database="db", applied="before")
+    assert verdict.good
+    assert verdict.pending == offer
+    assert verdict.status(target) == {
+        "database": "db",
+        "applied": target.asked,
+        "pendingPlan": {"hash": offer.hash, "steps": ["held: drop rollup by_hour, which drops sums"]},
+    }
+
+
 def test_what_a_build_lacks_and_which_policies_fail_are_conditions() -> None:
     plan = Plan("db", unavailable=("no columnstore",), failing=("job 7 failed",))
     verdict = SchemaVerdict(ok("a", "b"), ok("a", "b"), plan=plan)

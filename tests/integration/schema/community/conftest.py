@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,13 @@ class Site:
         return int(await self.connection.fetchval(f"SELECT count(*) FROM {self.schema}.{relation}"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests here to one process: starting the engine takes as long as ten of them."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("community"))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[CommunityConnection]:
     with community_server() as connection:
@@ -76,6 +84,12 @@ def server() -> Iterator[CommunityConnection]:
 
 @pytest.fixture
 async def site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return await make_site(server, monkeypatch, "public")
+
+
+async def make_site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch, place: str) -> Site:
+    """Make a schema with everything but points; TimescaleDB goes into the schema ``place``."""
+
     @asynccontextmanager
     async def connected(_url: str, _application: str) -> AsyncIterator[CommunityConnection]:
         try:
@@ -87,10 +101,10 @@ async def site(server: CommunityConnection, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(engine, "connected", connected)
     schema = f"s_{secrets.token_hex(4)}"
     roles = Roles.for_schema(schema)
-    await server.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
+    await server.execute(f"CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA {place}")
     await server.execute(f"CREATE ROLE {roles.owner} SUPERUSER LOGIN")  # else it may not read pg_database there
     for role in (roles.writer, roles.reader):
-        await server.execute(f"CREATE ROLE {role}")
+        await server.execute(f"CREATE ROLE {role}; GRANT USAGE ON SCHEMA {place} TO {role}")
     await server.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {roles.owner}")
     site = Site(server, schema)
     await site.apply()

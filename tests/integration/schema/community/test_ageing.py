@@ -3,14 +3,19 @@
 Engine: PGlite, PostgreSQL 17 with TimescaleDB 2.23 under its community licence.
 """
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from ingestor.commands.schema import schema_app
 from ingestor.schema.apply import apply_schema, plan_schema
 from ingestor.schema.catalog import Catalog, ColumnstoreSettings, Job
 from ingestor.schema.faults import SchemaError
 from ingestor.schema.steps import StaleApprovalError
+from ingestor.storage.retention import read_retention
 
 from .conftest import DAYS, HOURLY, URL, Site
 
@@ -221,6 +226,15 @@ async def test_retention_of_a_rollup_is_its_own(site: Site) -> None:
             "let old chunks of samples be kept by columns",
         ),
         ("SELECT public.set_chunk_time_interval('{schema}.samples', interval '2 days')", "let new chunks of samples"),
+        (
+            "SELECT public.add_reorder_policy('{schema}.samples', 'samples_series_time')",
+            "end the policy_reorder of samples",
+        ),
+        (
+            "ALTER MATERIALIZED VIEW {schema}.by_hour SET (timescaledb.compress);"
+            "SELECT public.add_compression_policy('{schema}.by_hour', interval '30 days')",
+            "end the columnstore policy of by_hour",
+        ),
     ],
 )
 async def test_what_was_changed_by_hand_is_changed_back(site: Site, drift: str, sentence: str) -> None:
@@ -243,6 +257,28 @@ async def test_a_retention_made_shorter_by_hand_is_made_longer_again(site: Site)
     assert _job(await site.read(), "retention").after_s == 30 * DAY_S
 
 
+@pytest.mark.parametrize("others", ["beside ours", "in place of ours"])
+async def test_a_retention_by_the_age_of_chunks_is_one_by_the_age_of_points_again(site: Site, others: str) -> None:
+    await site.fill()
+    await site.apply(retention={"dropAfter": "30d"})
+    samples, jobs = f"'{site.schema}.samples'", "timescaledb_information.jobs"
+    if others == "beside ours":
+        job = _job(await site.read(), "retention")
+        config = """config || '{"drop_created_before": "1 day"}'"""
+        await site.connection.execute(
+            f"SELECT public.alter_job({job.id}, config => {config}) FROM {jobs} WHERE job_id = {job.id}"
+        )
+    else:
+        await site.connection.execute(
+            f"SELECT public.remove_retention_policy({samples});"
+            f"SELECT public.add_retention_policy({samples}, drop_created_before => interval '1 day')"
+        )
+    await site.apply(retention={"dropAfter": "30d"})
+    job = _job(await site.read(), "retention")
+    left = await site.connection.fetchval(f"SELECT config - 'hypertable_id' FROM {jobs} WHERE job_id = {job.id}")
+    assert left == '{"drop_after": "2592000 seconds"}'
+
+
 async def test_a_view_of_the_same_name_that_is_not_ours_is_left_alone(site: Site) -> None:
     await site.connection.execute(f"CREATE VIEW {site.schema}.by_hour AS SELECT 1 AS mine")
     with pytest.raises(SchemaError, match=r"by_hour .* was not made by us and is left alone"):
@@ -258,6 +294,10 @@ async def test_a_rollup_of_the_same_name_that_is_not_ours_is_left_alone(site: Si
     )
     with pytest.raises(SchemaError, match=r"by_hour .* was not made by us and is left alone"):
         await apply_schema(URL, site.spec(rollups=[HOURLY]))
+    await site.connection.execute(
+        f"SELECT public.add_continuous_aggregate_policy('{site.schema}.by_hour', interval '3 days', interval '1 hour',"
+        " interval '1 hour')"
+    )
     assert (await plan_schema(URL, site.spec())).empty
 
 
@@ -269,6 +309,19 @@ async def test_a_policy_that_failed_is_named_with_what_it_said(site: Site) -> No
     plan = await plan_schema(URL, site.spec(retention={"dropAfter": "30d"}))
     assert plan.empty
     assert plan.failing == (f"the retention policy of samples (job {job.id}) failed: deadlock detected",)
+
+
+async def test_the_command_plan_exits_with_1_while_a_policy_fails(site: Site, tmp_path: Path) -> None:
+    await site.apply(retention={"dropAfter": "30d"})
+    file = tmp_path / "schema.yaml"
+    file.write_text(f"name: {site.schema}\nretention: {{dropAfter: 30d}}\n")
+    command = ["plan", "--database-url", URL, "--schema", site.schema, "--file", str(file)]
+    before = await asyncio.to_thread(CliRunner().invoke, schema_app, command)
+    for statement in _failed_run(_job(await site.read(), "retention").id, "deadlock detected"):
+        await site.connection.execute(statement)
+    failed = await asyncio.to_thread(CliRunner().invoke, schema_app, command)
+    assert (before.exit_code, failed.exit_code) == (0, 1), before.output + failed.output
+    assert "failed: deadlock detected" in failed.stdout
 
 
 def _failed_run(job: int, message: str) -> tuple[str, str]:
@@ -286,3 +339,24 @@ async def test_an_owner_that_may_not_log_in_is_told_that_policies_need_it(site: 
     await site.connection.execute(f"ALTER ROLE {site.schema}_owner NOLOGIN")
     with pytest.raises(SchemaError, match=r"ALTER ROLE .* LOGIN"):
         await apply_schema(URL, site.spec(retention={"dropAfter": "30d"}))
+
+
+async def test_the_age_at_which_points_are_dropped_is_told_to_servers(site: Site) -> None:
+    async def told() -> int | None:
+        return await read_retention(site.connection, site.schema)  # type: ignore[arg-type]
+
+    assert await told() is None
+    await site.apply(retention={"dropAfter": "30d"}, rollups=[HOURLY | {"retention": {"dropAfter": "10d"}}])
+    assert await told() == 30 * DAY_S * 1_000_000
+    await site.apply(retention={"dropAfter": "60d"}, rollups=[HOURLY])
+    assert await told() == 60 * DAY_S * 1_000_000
+    job = _job(await site.read(), "retention").id
+    months = "config => jsonb_set(config, '{drop_after}', '\"2 mons\"')) FROM timescaledb_information.jobs"
+    await site.connection.execute(f"SELECT public.alter_job(job_id, {months} WHERE job_id = {job}")
+    assert await told() == await site.connection.fetchval(
+        "SELECT (extract(epoch FROM now() - (now() - interval '2 mons')) * 1000000)::bigint"
+    )
+    await site.connection.execute(f"SELECT public.alter_job({job}, scheduled => false)")
+    assert await told() is None
+    await site.apply(rollups=[HOURLY])
+    assert await told() is None

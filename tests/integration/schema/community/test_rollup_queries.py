@@ -33,7 +33,7 @@ async def _ask(site: Site, function: str, width: str) -> list[tuple[Any, ...]]:
 
 async def _source(site: Site, width: str) -> str:
     text = await site.connection.fetchval(f"SELECT {site.schema}.query_source(interval '{width}')")
-    return str(text).rpartition(" FROM ")[2].rpartition(".")[2].strip('"')
+    return str(text).rpartition(" FROM ")[2].partition(" WHERE ")[0].rpartition(".")[2].strip('"')
 
 
 async def test_the_answers_are_those_of_the_points(site: Site) -> None:

@@ -7,8 +7,9 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from ingestor.api.status import BASE_RETRY_S, DOMAIN, MAX_RETRY_S, refuse, retry_after_s, status_code
+from ingestor.api.status import BASE_RETRY_S, DOMAIN, MAX_RETRY_S, refusal, refuse, retry_after_s, status_code
 from ingestor.errors import (
+    CardinalityError,
     CommitUnknownError,
     IngestorError,
     InvalidRequestError,
@@ -24,17 +25,15 @@ from ingestor.storage.contract import ErrorClass, FlushError
 INVALID = InvalidRequestError([Violation("points[0].value", "value_missing", "must be set")] * 30)
 
 
-class FakeContext:
-    """Keeps what a call was ended with."""
+class Told:
+    """A refusal as its client reads it."""
 
-    def set_code(self, code: grpc.StatusCode) -> None:
-        self.code = code
-
-    def set_details(self, details: str) -> None:
-        self.details = details
-
-    def set_trailing_metadata(self, metadata: tuple[tuple[str, bytes], ...]) -> None:
-        self.status = status_pb2.Status.FromString(dict(metadata)["grpc-status-details-bin"])
+    def __init__(self, error: IngestorError, drain_s: float = 0.0) -> None:
+        told = refusal(error, drain_s)
+        self.code = told.code
+        self.text = told.text
+        self.trailers = dict(told.metadata)
+        self.status = status_pb2.Status.FromString(self.trailers["grpc-status-details-bin"])
 
     def find(self, kind: type[Message]) -> list[Any]:
         """Return the details of one type."""
@@ -47,10 +46,14 @@ class FakeContext:
         return found
 
 
-def _refused(error: IngestorError, drain_s: float = 0.0) -> FakeContext:
-    context = FakeContext()
-    refuse(context, error, drain_s)  # type: ignore[arg-type]
-    return context
+class FakeContext:
+    """Ends a call as gRPC does: the exception is raised and kept with the call."""
+
+    def __init__(self) -> None:
+        self.kept = grpc.aio.AbortError()
+
+    async def abort(self, *_: object) -> None:
+        raise self.kept
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ def _refused(error: IngestorError, drain_s: float = 0.0) -> FakeContext:
         (CommitUnknownError("late", reason="commit_unknown"), grpc.StatusCode.DEADLINE_EXCEEDED, False),
         (KeyExpiredError(), grpc.StatusCode.FAILED_PRECONDITION, False),
         (KeyReusedError(), grpc.StatusCode.INVALID_ARGUMENT, False),
+        (CardinalityError(), grpc.StatusCode.UNIMPLEMENTED, False),
         (PermanentError("wide", reason="too_wide"), grpc.StatusCode.INVALID_ARGUMENT, False),
         (INVALID, grpc.StatusCode.INVALID_ARGUMENT, False),
     ],
@@ -69,17 +73,18 @@ def _refused(error: IngestorError, drain_s: float = 0.0) -> FakeContext:
 def test_an_error_becomes_its_status_and_advises_a_retry_only_where_one_may_help(
     error: TransientError | PermanentError, code: grpc.StatusCode, retried: bool
 ) -> None:
-    context = _refused(error)
-    assert (status_code(error), context.code, context.status.code) == (code, code, code.value[0])
-    assert context.details == context.status.message == str(error)
-    assert bool(context.find(error_details_pb2.RetryInfo)) is retried
-    (info,) = context.find(error_details_pb2.ErrorInfo)
-    assert info == error_details_pb2.ErrorInfo(reason=error.reason.upper(), domain=DOMAIN)
+    told = Told(error)
+    assert (status_code(error), told.code, told.status.code) == (code, code, code.value[0])
+    assert told.text == told.status.message == str(error)
+    assert bool(told.find(error_details_pb2.RetryInfo)) is retried
+    assert ("google.rpc.retryinfo-bin" in told.trailers) is retried
+    (info,) = told.find(error_details_pb2.ErrorInfo)
+    assert (info.reason, info.domain) == (error.reason.upper(), DOMAIN)
 
 
 def test_violations_are_told_by_field_and_reason_a_bounded_number_of_them() -> None:
-    context = _refused(INVALID)
-    (bad,) = context.find(error_details_pb2.BadRequest)
+    told = Told(INVALID)
+    (bad,) = told.find(error_details_pb2.BadRequest)
     one = error_details_pb2.BadRequest.FieldViolation(
         field="points[0].value", reason="value_missing", description="must be set"
     )
@@ -90,9 +95,9 @@ def test_violations_are_told_by_field_and_reason_a_bounded_number_of_them() -> N
 
 def test_texts_are_cut_so_that_the_status_fits_into_headers() -> None:
     violation = Violation("f", "r", "\u20ac" * 5_000)
-    context = _refused(InvalidRequestError([violation] * 100))
-    assert len(context.details) == 200
-    assert context.status.ByteSize() < 4_000
+    told = Told(InvalidRequestError([violation] * 100))
+    assert len(told.text) == 200
+    assert told.status.ByteSize() < 4_000
 
 
 @pytest.mark.parametrize(
@@ -108,8 +113,8 @@ def test_texts_are_cut_so_that_the_status_fits_into_headers() -> None:
 def test_the_advised_pause_is_the_errors_own_or_else_that_of_the_drain(
     own_s: float | None, drain_s: float, expected_s: float
 ) -> None:
-    context = _refused(TransientError("full", reason="buffer_full", retry_after_s=own_s), drain_s)
-    (info,) = context.find(error_details_pb2.RetryInfo)
+    told = Told(TransientError("full", reason="buffer_full", retry_after_s=own_s), drain_s)
+    (info,) = told.find(error_details_pb2.RetryInfo)
     assert expected_s * 0.799 <= info.retry_delay.ToMilliseconds() / 1000 <= expected_s * 1.2
 
 
@@ -117,3 +122,13 @@ def test_pauses_are_spread_so_that_clients_do_not_come_back_together() -> None:
     pauses = [retry_after_s(10.0) for _ in range(200)]
     assert len(set(pauses)) > 100
     assert 8.0 <= min(pauses) < 9.0 < 11.0 < max(pauses) <= 12.0
+
+
+async def test_what_grpc_keeps_of_a_refused_call_keeps_nothing_of_ours() -> None:
+    context = FakeContext()
+    try:
+        raise INVALID
+    except InvalidRequestError as error:
+        told = refusal(error, 0.0)
+    await refuse(context, told)  # type: ignore[arg-type]
+    assert (context.kept.__traceback__, context.kept.__context__) == (None, None)

@@ -186,6 +186,12 @@ def test_options_out_of_range_are_refused(options: dict[str, int]) -> None:
         Client("", **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("options", [{"ack": "buffered"}, {"on_failure": asyncio.sleep}, {"on_rejected": "log"}])
+def test_options_that_would_fail_later_are_refused_at_once(options: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match="must be"):
+        Client("", sender=FakeSender(), **options)  # type: ignore[arg-type]
+
+
 def test_points_are_recorded_inside_the_block_only() -> None:
     async def run() -> None:
         client = Client("", sender=FakeSender())

@@ -9,6 +9,7 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.client import (
     Client,
+    ClientClosedError,
     Failure,
     PointsFailedError,
     RejectedPoint,
@@ -19,7 +20,7 @@ from support.skipping_clock import SkippingClock
 from support.virtual_time import run_virtually, virtual_clock
 
 REFUSED = Outcome(Verdict.REFUSED, status="INVALID_ARGUMENT", message="all points invalid")
-GIVEN_UP = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE", message="nobody there")
+GIVEN_UP = Outcome(Verdict.GIVEN_UP, status="UNAVAILABLE", message="nobody there", may_be_stored=True)
 REJECTED = Outcome(
     Verdict.ACKED,
     accepted_points=1,
@@ -32,7 +33,9 @@ REJECTED = Outcome(
 def test_a_failed_request_is_told_once_and_stops_no_other() -> None:
     async def run() -> None:
         sender, told = FakeSender(), list[Failure]()
-        sender.end_next(REFUSED, GIVEN_UP, Outcome(Verdict.REFUSED, status="INTERNAL"), RuntimeError("a bug"))
+        sender.end_next(
+            REFUSED, GIVEN_UP, Outcome(Verdict.GIVEN_UP, status="INTERNAL", may_be_stored=True), RuntimeError("a bug")
+        )
         async with Client("", sender=sender, batch_points=2, in_flight=1, on_failure=told.append) as client:
             for value in range(12):
                 await client.record("service", "metric", value)
@@ -76,10 +79,11 @@ def test_whoever_cancels_all_tasks_is_told_what_failed() -> None:
                 for task in asyncio.all_tasks() - {asyncio.current_task()}:
                     task.cancel()
                 await client.record("service", "metric", 2)
-                with pytest.raises(PointsFailedError, match="CLOSED"):
-                    await client.flush()
-                await client.record("service", "metric", 3)
-        assert (virtual_clock(), client.stats().failed_points, client.stats().pending_bytes) == (2.0, 3, 0)
+                await asyncio.sleep(0.5)
+                with pytest.raises(ClientClosedError):
+                    await client.record("service", "metric", 3)
+        assert (virtual_clock(), client.stats().failed_points, client.stats().pending_bytes) == (2.5, 2, 0)
+        check_books(client)
 
     run_virtually(run())
 
@@ -142,5 +146,6 @@ def test_the_log_has_a_line_now_and_then_with_counts(caplog: pytest.LogCaptureFi
 
     run_virtually(run())
     lines = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.message for record in lines] == ["points failed"] * 2
+    told = "points failed: {0}, the last: 2 points in 1 requests: INVALID_ARGUMENT (all points invalid), not stored"
+    assert [record.message for record in lines] == [told.format(2), told.format(8)]
     assert [record.__dict__["count"] for record in lines] == [2, 8]

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from ingestor.client.attempts import Attempts
 from ingestor.client.clock import Clock
 from ingestor.client.encode import Method, Request
-from ingestor.client.sender import OnRetry, Outcome, Verdict
+from ingestor.client.sender import Outcome, Verdict
 from ingestor.load.dispatch import Dispatcher
 from ingestor.load.feeds import DueRequest
 from ingestor.load.totals import Totals
@@ -32,7 +33,7 @@ class FakeSender:
                 self._begun.clear()
                 await self._begun.wait()
 
-    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
+    async def send(self, request: Request, attempts: Attempts) -> Outcome:
         self.in_flight += 1
         self._begun.set()
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -148,7 +149,7 @@ class ScriptedSender:
     def __init__(self, clock: SkippingClock, *ends: tuple[float, Outcome]) -> None:
         self.clock, self.ends = clock, list(ends)
 
-    async def send(self, request: Request, on_retry: OnRetry) -> Outcome:
+    async def send(self, request: Request, attempts: Attempts) -> Outcome:
         took_s, outcome = self.ends.pop(0)
         self.clock.now_s += took_s
         return outcome

@@ -12,6 +12,8 @@ from ingestor.load.options import LoadOptions
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
+        ({"target": "::1"}, "--target: write an IPv6 address in brackets"),
+        ({"target": "::1:50051"}, "--target: write an IPv6 address in brackets"),
         ({"points": 0}, "--machine"),
         ({"points": -1}, "--points"),
         ({"series": 0}, "--series"),
@@ -28,6 +30,11 @@ from ingestor.load.options import LoadOptions
 def test_wrong_options_are_refused_by_name(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         LoadOptions(**wrong)
+
+
+@pytest.mark.parametrize("target", ["[::1]:50051", "localhost:50051", "127.0.0.1:50051", "dns:///a:1", "unix:/run/a"])
+def test_any_other_name_of_grpc_s_is_a_target(target: str) -> None:
+    assert LoadOptions(target=target).target == target
 
 
 def test_the_advised_number_of_series_is_taken() -> None:

@@ -59,7 +59,7 @@ def test_the_table_shows_phases_side_by_side_and_the_servers_words() -> None:
     for line in report.remarks():
         console.print(line)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    for expected in ("synthetic", "machine", "INVALID_ARGUMENT", "no [name]", "[late]", "250.0", "1.25", "–"):
+    for expected in ("synthetic", "machine", "INVALID_ARGUMENT", "no [name]", "[late]", "250.0", "1.25", " - "):
         assert expected in text
 
 

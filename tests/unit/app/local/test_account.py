@@ -26,6 +26,13 @@ def test_the_cache_folder_follows_the_xdg_rule(tmp_path: Path) -> None:
     assert default_cache("relative/paths/are/ignored") == default_cache(None)
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_001)  # nobody has this number
+    with pytest.raises(ConfigurationError, match="this user has no home folder; set XDG_CACHE_HOME"):
+        default_cache(None)
+
+
 def test_the_default_cache_can_be_entered_by_who_runs_postgresql() -> None:
     assert server_account().can_enter(default_cache(None))
 

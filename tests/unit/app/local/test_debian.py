@@ -6,18 +6,20 @@ from pathlib import Path
 import pytest
 
 from ingestor.local.account import current_account
-from ingestor.local.debian import NAME, DebianPackages
+from ingestor.local.debian import DEFAULT, RELEASES, DebianPackages
 from ingestor.local.installed import NotHereError
 from ingestor.local.processes import CommandError
 from support.fake_runner import Answer, FakeRunner
 
+NAME = DEFAULT.name
 MIRRORS = "Example|Example|main|http://packages.test/\nDebian|Debian|main|http://mirror.test/debian/\n"
 
 
 class FakeApt(FakeRunner):
     """Answer as apt, dpkg-deb, patchelf and the unpacked server do, by making the files that they would."""
 
-    def __init__(self, answers: dict[str, Answer] | None = None) -> None:
+    def __init__(self, answers: dict[str, Answer] | None = None, major: int = DEFAULT.major) -> None:
+        self._major = major
         super().__init__(
             {
                 "apt-get download": self._download,
@@ -25,7 +27,7 @@ class FakeApt(FakeRunner):
                 "dpkg-deb": self._extract,
                 "mmdebstrap": lambda words: self._fill(Path(words[-1])),
                 "apt-get indextargets": MIRRORS,
-                "postgres": "postgres (PostgreSQL) 17.12",
+                "postgres": f"postgres (PostgreSQL) {major}.6",
                 **(answers or {}),
             }
         )
@@ -49,9 +51,9 @@ class FakeApt(FakeRunner):
         if target.name == "tree":
             self._fill(target)
 
-    @staticmethod
-    def _fill(tree: Path) -> None:
-        for path in ("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "usr/lib/postgresql/17/bin/postgres"):
+    def _fill(self, tree: Path) -> None:
+        server = f"usr/lib/postgresql/{self._major}/bin/postgres"
+        for path in ("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", server):
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).touch()
 
@@ -79,6 +81,18 @@ async def test_the_first_use_installs_and_later_ones_find_it(tmp_path: Path) -> 
     assert first.bin_dir == tmp_path / NAME / "usr/lib/postgresql/17/bin"
     assert len(run.commands) == commands
     assert [line.startswith("Installing") for line in said] == [True]
+
+
+async def test_the_installations_of_two_releases_stand_side_by_side(tmp_path: Path) -> None:
+    found = {}
+    for major, release in RELEASES.items():
+        run = FakeApt(major=major)
+        found[major] = await DebianPackages(tmp_path, current_account(), print, run, release).find()
+        (command,) = run.having("install")
+        assert command[-2:] == [f"postgresql-{major}", f"postgresql-{major}-timescaledb"]
+    assert {installation.major for installation in found.values()} == {*RELEASES}
+    assert all((installation.bin_dir / "postgres").is_file() for installation in found.values())
+    assert await _packages(tmp_path, FakeApt()).find() == found[DEFAULT.major]
 
 
 async def test_packages_come_from_the_mirror_that_the_machine_uses(tmp_path: Path) -> None:

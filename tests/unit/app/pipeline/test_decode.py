@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.errors import InvalidRequestError
 from ingestor.pipeline.assemble import MAX_REJECTS
-from ingestor.pipeline.validate import MAX_COLUMNS, MAX_POINTS, MAX_ROWS, MAX_SERIES
-from support.decoding import LIMITS, NOW_NS, NOW_US, new_decoder, valid_points
+from ingestor.pipeline.validate import MAX_COLUMNS, MAX_POINTS, MAX_ROWS, MAX_SERIES, Retention
+from support.decoding import LIMITS, NOW_NS, NOW_US, limits_with, new_decoder, valid_points
 from support.wire import double_field, label_field, long_field, text_field, varint_field
 
 NAN = struct.pack("<d", float("nan"))
+HOUR_US = 3_600_000_000
 
 Given = tuple[str, tuple[tuple[str, str], ...], int, float]
 
@@ -195,3 +196,43 @@ def test_the_window_of_times_includes_its_ends(time_us: int, reason: str | None)
     assert [*decoded.rejected] == ([reason] if reason else [])
     assert decoded.points.times_us[-1] == NOW_US
     assert valid_points(decoded)[-1][0] == ("s", "m", ())
+
+
+@pytest.mark.parametrize(
+    ("kept_us", "age_us", "reason"),
+    [
+        (HOUR_US, HOUR_US, None),
+        (HOUR_US, HOUR_US + 1, "older_than_retention"),
+        (LIMITS.behind_us, LIMITS.behind_us + 1, "time_too_far_behind"),
+        (LIMITS.behind_us * 2, LIMITS.behind_us + 1, "time_too_far_behind"),
+        (None, HOUR_US + 1, None),
+    ],
+)
+def test_the_tighter_of_limit_and_retention_holds_for_many_points_and_for_one(
+    kept_us: int | None, age_us: int, reason: str | None
+) -> None:
+    retention = Retention()
+    decoder = new_decoder(limits_with(retention))
+    retention.us = kept_us
+    time_ns = (NOW_US - age_us) * 1_000
+    point = pb.Point(service_name="s", metric_name="m", time_unix_nano=time_ns, double_value=1.0)
+    single = pb.LogMetricsRequest(service_name="s", metric_name="m", double_value=1.0)
+    single.timestamp.FromNanoseconds(time_ns)
+    series = pb.Series(service_name="s", metric_name="m")
+    block = pb.Columns(series=[series], series_index=[0], time_unix_nano=[time_ns], value=[1.0])
+    for decode, message in (
+        (decoder.decode_write, pb.WriteRequest(points=[point])),
+        (decoder.decode_write, pb.WriteRequest(columns=[block])),
+        (decoder.decode_log_metric, single),
+        (decoder.read_log_metric, single),
+    ):
+        for _ in ("seen first", "seen before"):
+            assert _reason_of(decode, message.SerializeToString()) == reason
+
+
+def _reason_of(decode: Callable[[bytes], object], message: bytes) -> str | None:
+    try:
+        decode(message)
+    except InvalidRequestError as error:
+        return error.reason
+    return None

@@ -12,7 +12,6 @@ from ingestor.errors import InvalidRequestError
 from support.decoding import NOW_NS, new_decoder
 
 MESSAGES = 100_000
-LONGEST_S = 60.0
 
 
 @pytest.mark.slow
@@ -37,7 +36,6 @@ def test_fuzzed_messages_are_decoded_or_refused_and_nothing_else() -> None:
     print(f"{accepted} accepted, {refused} refused in {elapsed_s:.1f} s")  # noqa: T201 - shown by pytest -s
     assert accepted > 0
     assert refused > 0
-    assert elapsed_s < LONGEST_S
 
 
 def _mutate(chance: random.Random, seeds: list[bytes]) -> bytes:

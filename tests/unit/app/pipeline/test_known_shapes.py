@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.pipeline.decode import Decoder
 from ingestor.pipeline.shapes import Shape, Shapes
-from support.decoding import NOW_NS, check_against_naive_reading, new_decoder, valid_points
+from ingestor.pipeline.validate import Retention
+from support.decoding import NOW_NS, check_against_naive_reading, limits_with, new_decoder, valid_points
 from support.wire import double_field, long_field, text_field
 
 KEY = bytes(range(16))
@@ -75,6 +76,19 @@ def test_other_times_and_values_in_a_known_shape(request: pb.WriteRequest, rando
         block.series_index[:] = [random_.randrange(len(block.series) + 1) for _ in range(count)]
         block.value[:] = [random_.random() for _ in range(count)]
     check_against_naive_reading(decoder, request.SerializeToString())
+
+
+@settings(max_examples=200, deadline=None)
+@given(requests, st.integers(1, 2 * 10**9))
+def test_points_that_the_database_would_drop_in_a_request_seen_before_and_in_one_seen_first(
+    request: pb.WriteRequest, kept_us: int
+) -> None:
+    message, retention = request.SerializeToString(), Retention()
+    decoder, fresh = new_decoder(limits_with(retention)), new_decoder(limits_with(retention))
+    check_against_naive_reading(decoder, message)
+    for retention.us in (kept_us, kept_us // 2, None):
+        check_against_naive_reading(decoder, message, retention.us)
+        check_against_naive_reading(fresh, message, retention.us)
 
 
 @settings(max_examples=400, deadline=None)

@@ -225,6 +225,19 @@ def test_house_is_kept_once_a_minute_by_all_lanes_together() -> None:
     run_virtually(scenario())
 
 
+def test_a_retention_is_known_from_the_start_and_within_a_minute_of_each_change() -> None:
+    async def scenario() -> None:
+        database = FakeDatabase(retention_us=10)
+        async with running_pipeline(FakeWriter(database), FakeWriter(database)) as pipeline:
+            await wait_until(lambda: pipeline.retention.us == 10, timeout_s=1)
+            for changed in (5, 20, None, 7):
+                database.retention_us = changed
+                await asyncio.sleep(60)
+                assert pipeline.retention.us == changed
+
+    run_virtually(scenario())
+
+
 def test_a_database_that_goes_away_without_traffic_is_noticed_soon() -> None:
     async def scenario() -> None:
         database = FakeDatabase()

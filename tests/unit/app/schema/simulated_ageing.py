@@ -12,10 +12,11 @@ NOW_US = 1_790_000_000_000_000
 _OWNER = Roles.for_schema("analytics").owner
 _SETTINGS = re.compile(r"ALTER TABLE \S+ SET \(timescaledb.compress, \S+ = '([^']*)', \S+ = '([^']*)'\)")
 _OFF = re.compile(r"ALTER TABLE \S+ SET \(timescaledb.compress = false\)")
+_ROWS_FIRST = re.compile(r"ALTER TABLE \S+ SET \(timescaledb.direct_compress = false\)")
 _BACK = re.compile(r"SELECT \S+\.decompress_chunk\('(\S+)', true\)")
 _ADD = re.compile(r"""SELECT \S+\.add_(\w+)_policy\('"\w+"\."(\w+)"', (.*)\)""")
 _ARGUMENT = re.compile(r"(\w+) => INTERVAL '(\d+) seconds'")
-_ALTER = re.compile(r"SELECT \S+\.alter_job\(.*INTERVAL '(\d+) seconds', .* config \|\| '(.*)'::jsonb\).* = (\d+)")
+_ALTER = re.compile(r"SELECT \S+\.alter_job\(.*INTERVAL '(\d+) seconds', .* config - .* \|\| '(.*)'::jsonb\).* = (\d+)")
 _DELETE = re.compile(r"SELECT \S+\.delete_job\((\d+)\)")
 _CREATE = re.compile(r'CREATE MATERIALIZED VIEW "\w+"\."(\w+)" WITH .*')
 _COMMENT = re.compile(r"""COMMENT ON VIEW "\w+"\."(\w+)" IS '(.*)'""")
@@ -42,7 +43,13 @@ def _columnstore(catalog: Catalog, statement: str) -> Catalog | None:
         return replace(catalog, columnstore=ColumnstoreSettings(segment_by, order_by))
     if _OFF.fullmatch(statement):
         assert not any(chunk.converted for chunk in catalog.chunks), "the database refuses this with converted chunks"
-        return replace(catalog, columnstore=None)
+        hypertable = catalog.hypertable and replace(catalog.hypertable, direct=False)
+        return replace(catalog, columnstore=None, hypertable=hypertable)
+    if _ROWS_FIRST.fullmatch(statement):
+        assert catalog.hypertable
+        ended = ("policy_compression", "policy_compaction")
+        jobs = tuple(job for job in catalog.jobs if job.relation != "samples" or job.procedure not in ended)
+        return replace(catalog, hypertable=replace(catalog.hypertable, direct=False), jobs=jobs)
     if found := _BACK.fullmatch(statement):
         chunks = [replace(one, converted=one.converted and one.name != found[1]) for one in catalog.chunks]
         return replace(catalog, chunks=tuple(chunks))
@@ -67,7 +74,10 @@ def _jobs(catalog: Catalog, statement: str) -> Catalog | None:
 def _new_job(catalog: Catalog, kind: JobKind, relation: str, arguments: str) -> Job:
     values = {name: int(seconds) for name, seconds in _ARGUMENT.findall(arguments)}
     number = max((job.id for job in catalog.jobs), default=999) + 1
-    job = Job(number, kind, relation, values.pop("schedule_interval"))
+    procedure = (
+        f"policy_{'refresh_' * (kind == 'refresh')}{next(name for name, made in _KINDS.items() if made == kind)}"
+    )
+    job = Job(number, kind, relation, values.pop("schedule_interval"), procedure=procedure)
     return _altered(job, job.schedule_s, values)
 
 

@@ -51,7 +51,7 @@ def simulate(catalog: Catalog, plan: Plan) -> Catalog:
 def _run(catalog: Catalog, step: Step) -> Catalog:
     match step.kind:
         case "extension":
-            catalog = replace(catalog, extension=replace(catalog.extension, version="2.19.3", schema="public"))
+            catalog = replace(catalog, extension=replace(catalog.extension, version="2.19.3"))
         case "schema":
             catalog = replace(catalog, schema_owner=catalog.schema_owner or ROLES.owner)
             catalog = _add_objects(catalog, DatabaseObject("table", "owner", ROLES.owner, OWNER_COMMENT))

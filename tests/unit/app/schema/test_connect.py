@@ -8,7 +8,7 @@ import pytest
 
 from ingestor.errors import PermanentError, TransientError
 from ingestor.schema.connect import explain, place_of, says_no_user
-from ingestor.schema.preflight import inspect
+from ingestor.storage.rehearsal import rehearse
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,11 @@ from ingestor.schema.preflight import inspect
     [
         ("postgresql://me:secret@db:5432/metrics", "db:5432/metrics"),
         ("postgresql://me:secret@db/metrics?sslpassword=secret", "db/metrics"),
-        ("postgresql://me:se@cret@db/metrics", "db/metrics"),
+        ("postgresql://me:se@cret@db/metrics", "the database"),
+        ("postgresql://me:secret@[::1]:5433/metrics", "[::1]:5433/metrics"),
+        ("postgresql://me:secret@/metrics?host=/run/postgresql&port=5433", "/run/postgresql:5433/metrics"),
         ("postgresql://me:1/secret@db/metrics", "the database"),
-        ("postgresql:///metrics", "localhost/metrics"),
+        ("postgresql:///metrics", "the database"),
         ("postgresql://me:secret@[db/metrics", "the database"),
     ],
 )
@@ -78,7 +80,7 @@ def test_a_missing_user_is_told_from_a_missing_server(error: Exception, missing:
 
 @pytest.mark.parametrize("url", ["", "nonsense", "postgresql://me:se/cret@db:x/y", "mysql://me:cret@db/y"])
 async def test_a_url_that_cannot_be_read_is_explained_without_repeating_it(url: str) -> None:
-    (finding,) = await inspect(url, "analytics")
+    (finding,) = await rehearse(url, "analytics")
     assert (finding.level, finding.topic) == ("problem", "connection")
     assert "postgresql://user:password@host" in finding.sentence
     assert "cret" not in finding.sentence

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from ingestor.commands.schema_view import show_plan
 from ingestor.schema.catalog import AppliedMigration, Catalog, DatabaseObject, Extension
 from ingestor.schema.plan import make_plan
 from ingestor.schema.plan_index import SMALL_SAMPLES_BYTES
 from ingestor.schema.spec import SchemaSpec
 from ingestor.schema.steps import HeldError, Plan
+from ingestor.schema.versions import load_migrations
 from unit.app.schema.simulation import ROLES, empty_catalog, simulate
 
 SPEC = SchemaSpec()
@@ -34,12 +36,12 @@ def _reasons(catalog: Catalog) -> list[str]:
 
 def test_an_empty_database_gets_everything_in_order() -> None:
     kinds = [step.kind for step in make_plan(SPEC, empty_catalog(), ROLES).steps]
-    assert kinds == ["schema", "migration", "migration", "migration", "migration", "hypertable", "index", "grants"]
+    assert kinds == ["schema", *["migration"] * len(load_migrations()), "hypertable", "index", "grants"]
 
 
 def test_a_sentence_lists_a_few_rights_and_counts_many() -> None:
     grants = make_plan(SPEC, empty_catalog(), ROLES).steps[-1]
-    assert grants.sentence == "give analytics_reader: 9 rights; analytics_writer: 12 rights"
+    assert grants.sentence == "give analytics_reader: 9 rights; analytics_writer: 13 rights"
     taken = _applied(grants=frozenset(grant for grant in _applied().grants if grant.name not in {"samples", "rejects"}))
     (step,) = make_plan(SPEC, taken, ROLES).steps
     assert step.sentence == (
@@ -76,6 +78,27 @@ def test_an_error_about_held_steps_names_the_hash_to_approve() -> None:
     assert plan.hash in str(HeldError(plan))
 
 
+def test_an_offer_stands_beside_the_plan_with_a_hash_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    rollup = {
+        "name": "by_hour",
+        "bucket": "1h",
+        "refresh": {"startOffset": "3d", "endOffset": "1h", "scheduleInterval": "1h"},
+    }
+    spec = SchemaSpec.model_validate({"rollups": [rollup]})
+    applied = simulate(empty_catalog(), make_plan(spec, empty_catalog(), ROLES))
+    (made,) = applied.aggregates
+    earlier = replace(applied, aggregates=(replace(made, comment="analytics-ingestor: rollup 1 of 3600 s"),))
+    plan = make_plan(spec, earlier, ROLES)
+    assert plan.empty
+    assert plan.offer is not None
+    assert plan.hash == make_plan(spec, applied, ROLES).hash != plan.offer.hash
+    assert plan.to_json()["offer"] == {"hash": plan.offer.hash, "steps": [step.to_json() for step in plan.offer.steps]}
+    show_plan(plan, done=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "nothing to do" in shown
+    assert f"--approve {plan.offer.hash}" in shown
+
+
 def test_a_plan_with_problems_is_not_empty() -> None:
     assert not make_plan(SPEC, replace(empty_catalog(), roles=frozenset()), ROLES).empty
     assert Plan("x").empty
@@ -84,9 +107,9 @@ def test_a_plan_with_problems_is_not_empty() -> None:
 @pytest.mark.parametrize(
     ("extension", "text"),
     [
-        (Extension(None, None, preloaded=True, available=False, trusted=False), "install its package"),
-        (Extension(None, None, preloaded=False, available=True, trusted=True), "shared_preload_libraries"),
-        (Extension(None, None, preloaded=True, available=True, trusted=False), "CREATE EXTENSION timescaledb"),
+        (Extension(None, "public", preloaded=True, available=False, trusted=False), "install its package"),
+        (Extension(None, "public", preloaded=False, available=True, trusted=True), "shared_preload_libraries"),
+        (Extension(None, "public", preloaded=True, available=True, trusted=False), "CREATE EXTENSION timescaledb"),
     ],
 )
 def test_a_missing_extension_comes_with_what_to_do(extension: Extension, text: str) -> None:

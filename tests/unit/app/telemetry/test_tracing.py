@@ -1,6 +1,7 @@
 """What is recorded, how many wait, and that neither waits for a collector that is away."""
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from prometheus_client import CollectorRegistry
 from ingestor.errors import ConfigurationError
 from ingestor.telemetry.metrics import Metrics
 from ingestor.telemetry.span_queue import MAX_BATCH_SPANS, MAX_WAITING_SPANS
-from ingestor.telemetry.tracing import SHUTDOWN_TIMEOUT_S, HeadSampling, Tracing, make_exporter
+from ingestor.telemetry.tracing import HeadSampling, Tracing, make_exporter
+from support.eventually import HANG_S
 
 
 class _Exporter(SpanExporter):
@@ -28,7 +30,7 @@ class _Exporter(SpanExporter):
             self._opened.set()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self._opened.wait(30)
+        self._opened.wait()
         self.names += [span.name for span in spans if self._result is SpanExportResult.SUCCESS]
         return self._result
 
@@ -80,10 +82,8 @@ async def test_whatever_is_started_is_delivered_at_the_end() -> None:
 async def test_spans_without_room_are_counted_and_their_end_does_not_wait() -> None:
     exporter = _Exporter(opened=False)
     tracing, registry = _tracing(exporter)
-    started = time.monotonic()
     for _ in range(MAX_WAITING_SPANS + 2_000):
-        tracing.tracer.start_span("one").end()
-    assert time.monotonic() - started < SHUTDOWN_TIMEOUT_S
+        tracing.tracer.start_span("one").end()  # for ever, if it waited for the exporter
     exporter.open()
     await tracing.close()
     assert _dropped(registry, "queue_full") >= 2_000 - MAX_BATCH_SPANS
@@ -94,15 +94,14 @@ async def test_the_end_is_bounded_and_what_is_lost_is_counted() -> None:
     tracing, registry = _tracing(_Exporter(opened=False))
     for _ in range(10):
         tracing.tracer.start_span("one").end()
-    started = time.monotonic()
-    async with asyncio.TaskGroup() as tasks:
+    ticks_s = [time.monotonic()]
+    async with asyncio.timeout(HANG_S), asyncio.TaskGroup() as tasks:
         closing = tasks.create_task(tracing.close())
-        ticks = 0
         while not closing.done():
-            ticks += 1
             await asyncio.sleep(0.01)
-    assert time.monotonic() - started < SHUTDOWN_TIMEOUT_S + 1
-    assert ticks > 20
+            ticks_s.append(time.monotonic())
+    longest_stall_s = max(later - earlier for earlier, later in itertools.pairwise(ticks_s))
+    assert longest_stall_s < (ticks_s[-1] - ticks_s[0]) / 2, "the loop stood still"
     assert _dropped(registry, "not_delivered") == 10
 
 

@@ -24,6 +24,7 @@ def judge(*statuses: dict[str, Any] | None, desired: int = 2) -> tuple[str, str]
         ({**FINE, "held": 0, "oldest_held_seconds": STALLED_S + 1}, ("True", "CommitsFlow")),
         ({**FINE, "database_up": False}, ("False", "DatabaseAway")),
         ({**FINE, "refusing": True, "last_error": "42501"}, ("False", "Refusing")),
+        ({**FINE, "refused_by_database": "P0001: not with me"}, ("False", "PointsRefused")),
         ({}, ("False", "DatabaseAway")),
     ],
 )

@@ -1,12 +1,25 @@
 -- The chunks of samples and of the continuous aggregates of a schema. Rows are an estimate: of a converted chunk they
--- are counted when it is converted, of any other they are what was analysed last, or what the statistics counted, or
--- what its size holds at 52 bytes each (a header of 24, a line pointer of 4, three columns of 8). Settings come from
--- TimescaleDB's own table, see columnstore.sql.
+-- are counted when it is converted, and of one whose points went to the columnstore at once there are up to 1,000 in a
+-- batch; of any other they are what was analysed last, or what the statistics counted, or what its size holds at 52
+-- bytes each (a header of 24, a line pointer of 4, three columns of 8). Settings come from TimescaleDB's own table, see
+-- columnstore.sql; so do counts, but as JSON, so that a column that a version does not have is null: up to 2.28 a chunk
+-- has its names there, from 2.29 on its oid, whose text is the same, as its schema is not on the search path.
+WITH counted AS (
+    SELECT jsonb_object_agg(
+               coalesce(chunk ->> 'relid',
+                        quote_ident(chunk ->> 'schema_name') || '.' || quote_ident(chunk ->> 'table_name'), ''),
+               size -> 'numrows_pre_compression') AS rows
+      FROM (SELECT to_jsonb(size) AS size FROM _timescaledb_catalog.compression_chunk_size AS size) AS size
+      JOIN (SELECT to_jsonb(chunk) AS chunk FROM _timescaledb_catalog.chunk AS chunk) AS chunk
+        ON chunk -> 'id' = size -> 'chunk_id'
+)
 SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation,
        format('%I.%I', chunk.chunk_schema, chunk.chunk_name)         AS name,
        (extract(epoch FROM chunk.range_start) * 1000000)::bigint     AS start_us,
        (extract(epoch FROM chunk.range_end) * 1000000)::bigint       AS end_us,
-       coalesce(converted.rows, CASE WHEN relation.reltuples >= 0 THEN relation.reltuples::bigint END,
+       coalesce(nullif(((SELECT rows FROM counted) ->> format('%I.%I', chunk.chunk_schema, chunk.chunk_name))::bigint, 0),
+                nullif(pg_stat_get_live_tuples(to_regclass(to_jsonb(used) ->> 'compress_relid')), 0) * 1000,
+                CASE WHEN relation.reltuples >= 0 THEN relation.reltuples::bigint END,
                 nullif(pg_stat_get_live_tuples(relation.oid), 0),
                 pg_relation_size(relation.oid) / 52, 0)::bigint       AS rows,
        chunk.is_compressed                                           AS converted,
@@ -20,10 +33,6 @@ SELECT coalesce(aggregate.view_name, chunk.hypertable_name)::text    AS relation
    AND aggregate.materialization_hypertable_name = chunk.hypertable_name
   LEFT JOIN pg_class AS relation
     ON relation.oid = to_regclass(format('%I.%I', chunk.chunk_schema, chunk.chunk_name))
-  LEFT JOIN (SELECT known.schema_name, known.table_name, size.numrows_pre_compression AS rows
-               FROM _timescaledb_catalog.compression_chunk_size AS size
-               JOIN _timescaledb_catalog.chunk AS known ON known.id = size.chunk_id) AS converted
-    ON converted.schema_name = chunk.chunk_schema AND converted.table_name = chunk.chunk_name
   LEFT JOIN _timescaledb_catalog.compression_settings AS used ON used.relid = relation.oid
   LEFT JOIN pg_namespace AS place ON place.nspname = chunk.hypertable_schema
   LEFT JOIN pg_class AS hypertable

@@ -1,0 +1,27 @@
+"""Is this something that gRPC connects to: what it makes of other texts it says late, or not at all."""
+
+import re
+
+_SCHEMES = {"dns", "ipv4", "ipv6", "unix", "unix-abstract", "vsock", "xds", "google-c2p"}
+"""Source: gRPC, "Name Resolution" (doc/naming.md)."""
+
+_PORT = re.compile(r":(\d+)$", re.ASCII)
+_MAX_PORT = 65_535
+_WANTED = "target must be host:port, or a name as gRPC writes it such as dns:///host:port"
+
+
+def check_target(target: str) -> None:
+    """Refuse what can't be meant.
+
+    Raises:
+        ValueError: it is empty, a URL of another protocol, has blanks in it, or a port that there is not.
+    """
+    if not target or any(character.isspace() for character in target):
+        raise ValueError(f"{_WANTED}, got {target!r}")
+    scheme, separator, _ = target.partition("://")
+    if separator and scheme.lower() not in _SCHEMES:
+        raise ValueError(f"{_WANTED}, without {scheme}://, got {target!r}")
+    port = _PORT.search(target)
+    # gRPC takes the rest of a division by 65,536.
+    if port and not target.startswith(("unix", "vsock")) and not 0 < int(port[1]) <= _MAX_PORT:
+        raise ValueError(f"a port is from 1 to {_MAX_PORT}, got {target!r}")
