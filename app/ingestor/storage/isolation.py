@@ -97,7 +97,7 @@ class Isolation:
         rows = rows_of(self._parts, some, self._chunk_us)
         if not len(rows):
             return None
-        await self._connection.execute(f"SAVEPOINT some; {_LOCK_TIMEOUT}")
+        await self._connection.execute(f"SAVEPOINT trial; {_LOCK_TIMEOUT}")
         failed = None
         try:
             await copy_rows(self._connection, rows, 0, len(rows))
@@ -105,7 +105,7 @@ class Isolation:
             if classify(error) is ErrorClass.CONNECTION:
                 raise
             failed = error
-        await self._connection.execute("ROLLBACK TO SAVEPOINT some")
+        await self._connection.execute("ROLLBACK TO SAVEPOINT trial")
         return failed
 
 
