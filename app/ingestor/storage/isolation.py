@@ -63,7 +63,7 @@ class Isolation:
         return found
 
     async def _is_locked(self, time_us: int) -> bool:
-        await self._connection.execute(f"SAVEPOINT one; {self._lock_timeout}")
+        await self._connection.execute(f"SAVEPOINT probe; {self._lock_timeout}")
         locked = False
         try:
             await self._connection.execute(_PROBE, time_us)
@@ -71,7 +71,7 @@ class Isolation:
             if classify(error) is ErrorClass.CONNECTION:
                 raise
             locked = isinstance(error, asyncpg.LockNotAvailableError)
-        await self._connection.execute("ROLLBACK TO SAVEPOINT one")
+        await self._connection.execute("ROLLBACK TO SAVEPOINT probe")
         return locked
 
     async def _failing(self) -> dict[int, Deferred]:
@@ -99,7 +99,7 @@ class Isolation:
         rows = rows_of(self._parts, some, self._chunk_us)
         if not len(rows):
             return None
-        await self._connection.execute(f"SAVEPOINT some; {self._lock_timeout}")
+        await self._connection.execute(f"SAVEPOINT trial; {self._lock_timeout}")
         failed = None
         try:
             await copy_rows(self._connection, rows, 0, len(rows))
@@ -107,7 +107,7 @@ class Isolation:
             if classify(error) is ErrorClass.CONNECTION:
                 raise
             failed = error
-        await self._connection.execute("ROLLBACK TO SAVEPOINT some")
+        await self._connection.execute("ROLLBACK TO SAVEPOINT trial")
         return failed
 
 

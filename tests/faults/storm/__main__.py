@@ -14,7 +14,8 @@ import typer
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-from faults.storm.plan import default_plan, short_plan
+from faults.storm.plan import default_plan, hostile_plan, short_plan
+from faults.storm.pooler import MODES
 from faults.storm.report import Report
 from faults.storm.sabotage import WRITERS
 from faults.storm.storm import run_storm
@@ -30,20 +31,26 @@ def main(
     points: Annotated[int, typer.Option(min=1_000, help="Points to store, at least.")] = 600_000,
     minutes: Annotated[float, typer.Option(min=0, help="Least duration, with as many more faults.")] = 0.0,
     long: Annotated[bool, typer.Option("--long", help="An hour.")] = False,
+    hostile: Annotated[bool, typer.Option("--hostile", help="Rules, locks and bad points above all.")] = False,
     short: Annotated[bool, typer.Option("--short", help="What `make test` runs.")] = False,
-    sabotage: Annotated[str, typer.Option(help="Break the servers: ledger (off) or ack (before COMMIT).")] = "",
-    pooler: Annotated[str, typer.Option(help="Let servers go through PgBouncer: session or transaction.")] = "",
+    sabotage: Annotated[
+        str, typer.Option(help="Break the servers: ledger (off), ack (before COMMIT), silence (of refusals).")
+    ] = "",
+    pooler: Annotated[str, typer.Option(help="A PgBouncer before each server: session or transaction.")] = "",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report to this file as well.")] = None,
 ) -> None:
     """Prove that every acked point is stored exactly once, whatever fails."""
     if sabotage not in ("", *WRITERS):
         raise typer.BadParameter(f"one of {', '.join(WRITERS)}", param_hint="--sabotage")
+    if pooler not in ("", *MODES):
+        raise typer.BadParameter(f"one of {', '.join(MODES)}", param_hint="--pooler")
     seed = int.from_bytes(os.urandom(3), "big") if seed is None else seed
-    plan = short_plan(seed) if short else default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
-
-    if pooler not in ("", "session", "transaction"):
-        raise typer.BadParameter("session or transaction", param_hint="--pooler")
-    plan = replace(plan, pooler=pooler)
+    if short or hostile:
+        plan = short_plan(seed) if short else hostile_plan(seed)
+    else:
+        plan = default_plan(seed, points, LONG_MINUTES if long and not minutes else minutes)
+    if pooler:
+        plan = replace(plan, pooler=pooler, pooled=plan.servers)
 
     async def run() -> Report:
         task = asyncio.current_task()

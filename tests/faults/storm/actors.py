@@ -10,8 +10,10 @@ import aiohttp
 import asyncpg
 import psutil
 
+from faults.storm.database import DOWN
 from faults.storm.disks import Disk
 from faults.storm.gate import Ambush, Gate, Moment
+from faults.storm.hostile_actors import MARKS, keep_chunk, keep_rule, kill_pooler
 from faults.storm.plan import Kind
 from faults.storm.schedule import Strike
 from faults.storm.servers import Server
@@ -21,14 +23,6 @@ from support.scrape import by_label, scrape, value_of
 _POLL_S = 0.05
 _AMBUSH_S = 10.0
 _DATED_S = 60.0
-_DOWN = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InterfaceError,
-)
-"""How a database looks that is stopped, stalled or starting."""
 _SCRAPE_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 _TERMINATE_SOME = """
 SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM (
@@ -50,7 +44,7 @@ async def act(site: Site, strike: Strike) -> int:
 async def _terminate_backends(site: Site, strike: Strike) -> int:
     done = 0
     while done < strike.amount:
-        with suppress(*_DOWN):
+        with suppress(*DOWN):
             connection = await site.database.connect()
             try:
                 done += await connection.fetchval(_TERMINATE_SOME, int(strike.amount) - done)
@@ -64,7 +58,7 @@ async def _ambush(site: Site, strike: Strike) -> int:
     """Wait for a COMMIT of the target, or of any server once the target is silent."""
     places = [site.servers[strike.target or 0].place]
     while True:
-        with suppress(*_DOWN):
+        with suppress(*DOWN):
             connection = await site.database.connect()
             try:
                 if await _sprung(_MOMENTS[strike.kind], connection, [place.gate for place in places]):
@@ -77,7 +71,7 @@ async def _ambush(site: Site, strike: Strike) -> int:
 
 async def _sprung(moment: Moment, connection: asyncpg.Connection, gates: list[Gate]) -> bool:
     async def terminate(pid: int) -> bool:
-        with suppress(*_DOWN):
+        with suppress(*DOWN):
             wait_ms = 5_000 if moment is Moment.BEFORE_COMMIT else 0
             return bool(await connection.fetchval("SELECT pg_terminate_backend($1, $2)", pid, wait_ms))
         return False
@@ -202,7 +196,7 @@ async def _fill_wal_disk(site: Site, strike: Strike) -> int:
             await asyncio.to_thread(disk.fill)
             connection = await site.database.connect()
             try:
-                with suppress(*_DOWN):
+                with suppress(*DOWN):
                     while True:
                         await connection.execute(
                             "SELECT pg_logical_emit_message(false, 'storm', repeat('x', 8000)), pg_switch_wal()"
@@ -295,4 +289,7 @@ _ACTORS: dict[Kind, Callable[[Site, Strike], Awaitable[int]]] = {
     Kind.WAL_DISK_FULL: _fill_wal_disk,
     Kind.SERVER_CLOCK: _jump_server,
     Kind.CLIENT_CLOCK: _jump_client,
+    **dict.fromkeys(MARKS, keep_rule),
+    Kind.CHUNK_LOCKED: keep_chunk,
+    Kind.POOLER_KILLED: kill_pooler,
 }

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from enum import Enum, auto
 from types import TracebackType
@@ -21,7 +22,6 @@ from support.service import SERVICE, error_reason, retry_info
 
 IN_FLIGHT = 4
 _RESENT_SHARE = 0.06
-_TWIN_SHARE = 0.04
 _KEPT = 50
 _PAUSE_S = (0.02, 0.2)
 _LONGEST_PAUSE_S = 1.5
@@ -49,12 +49,15 @@ class Loss(Enum):
 class StormClient:
     """One client with a connection to each server; its clock is ``offset_s`` ahead."""
 
+    twin_share = 0.04
+
     def __init__(
         self, number: int, plan: Plan, servers: list[Server], progress: Progress, findings: Findings, now_us: int
     ) -> None:
         self.number = number
         self.offset_s = 0.0
         self.clock_lock = asyncio.Lock()
+        self.lost_share = plan.lost_share
         self.requests: list[Request] = []
         self._plan = plan
         self._servers = servers
@@ -89,13 +92,19 @@ class StormClient:
         while self._maker.points * self._plan.clients < self._plan.points or not self._progress.faults_over:
             await self._progress.may_send()
             request = self._maker.make()
-            self.requests.append(request)
-            request.key = mint_key(int((time.time() + self.offset_s) * 1000))
-            await self._send_until_acked(request)
-            request.acked = True
+            await self._deliver(request)
             self._progress.acked += request.accepted
-            self._findings.counts["requests acked"] += 1
             await self._maybe_send_again(request)
+
+    async def _deliver(self, request: Request) -> None:
+        """Give a request its key and send it until it is acked."""
+        self.requests.append(request)
+        request.key = mint_key(int((time.time() + self.offset_s) * 1000))
+        request.sent_s = asyncio.get_running_loop().time()
+        await self._send_until_acked(request)
+        request.settled_s = asyncio.get_running_loop().time()
+        request.acked = True
+        self._findings.counts["requests acked"] += 1
 
     async def _maybe_send_again(self, request: Request) -> None:
         if len(self._kept) < _KEPT:
@@ -108,28 +117,38 @@ class StormClient:
 
     async def _send_until_acked(self, request: Request) -> None:
         chance = request.chance
-        draw = chance.random() / self._plan.lost_share if self._plan.lost_share else 1.0
+        draw = chance.random() / self.lost_share if self.lost_share else 1.0
         loss = Loss.NONE if draw >= 1 else Loss.AFTER_COMMIT if draw < 0.5 else Loss.BEFORE_COMMIT
         payload = self._payload(request)
-        number = chance.randrange(len(self._servers))
-        if chance.random() < _TWIN_SHARE:
+        allowed = self._allowed(request)
+        number = chance.choice(allowed)
+        others = [other for other in allowed if other != number]
+        if others and chance.random() < self.twin_share:
             self._findings.counts["requests sent to two servers at once"] += 1
-            other = (number + 1) % len(self._servers)
-            both = (self._attempt(request, payload, number, loss), self._attempt(request, payload, other, Loss.NONE))
+            both = (
+                self._attempt(request, payload, number, loss),
+                self._attempt(request, payload, chance.choice(others), Loss.NONE),
+            )
             if any(await asyncio.gather(*both)):
                 return
         while not await self._attempt(request, payload, number, loss):
             self._findings.counts["retries"] += 1
             loss = Loss.NONE if request.last_status in ("cut", "thrown away") else loss
-            if len(self._servers) > 1 and chance.random() < 0.5:
-                number = (number + 1 + chance.randrange(len(self._servers) - 1)) % len(self._servers)
+            if others and chance.random() < 0.5:
+                number = chance.choice([other for other in allowed if other != number])
                 self._findings.counts["retries at another server"] += 1
+
+    def _allowed(self, request: Request) -> Sequence[int]:
+        """Return the numbers of the servers that may get a request."""
+        return range(len(self._servers))
 
     def _payload(self, request: Request) -> bytes:
         message = request.message()
         if isinstance(message, pb.WriteRequest):
             assert request.key is not None
             message.idempotency_key = request.key.bytes
+            if request.buffered:
+                message.ack = pb.ACK_BUFFERED
         return message.SerializeToString()
 
     async def _attempt(self, request: Request, payload: bytes, number: int, loss: Loss) -> bool:
@@ -149,6 +168,8 @@ class StormClient:
         try:
             reply = await call
         except grpc.aio.AioRpcError as error:
+            if self._is_final(request, error):
+                return True
             request.last_status = error.code().name
             await asyncio.sleep(self._judge_refusal(request, number, error))
             return False
@@ -158,6 +179,10 @@ class StormClient:
             request.last_status = "thrown away"
             return False
         return True
+
+    def _is_final(self, request: Request, error: grpc.aio.AioRpcError) -> bool:
+        """Tell whether an error is the answer that a request deserves."""
+        return False
 
     def _judge_reply(
         self, request: Request, reply: pb.WriteResponse | pb.LogMetricsResponse, *, repeated: bool

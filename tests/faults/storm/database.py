@@ -23,6 +23,15 @@ _DATA_DISK_BYTES = 700 * MIB
 _WAL_DISK_BYTES = 600 * MIB
 _SETTINGS = "max_wal_size = '192MB'\nmin_wal_size = '80MB'\n"
 """Bounds that leave room on the WAL's disk."""
+DOWN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""How a database looks that is stopped, stalled or starting."""
 _STARTS = 3
 _FULL_S = 30.0
 """Longest time that a storm keeps a disk full, and some more."""

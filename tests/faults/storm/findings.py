@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-SHOWN = 20
+SHOWN = 3
 
 
 @dataclass
 class Findings:
-    """Counts by name, faults that really struck, and violations with the first few examples of each."""
+    """Counts by name, faults that really struck, and violations with the first examples of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
@@ -21,5 +21,5 @@ class Findings:
     def violate(self, law: str, detail: str, times: int = 1) -> None:
         """Note that ``law`` was broken; nothing is raised, so that the storm shows all there is."""
         self.violations[law] += times
-        if len(self.examples) < SHOWN:
+        if sum(example.startswith(f"{law}: ") for example in self.examples) < SHOWN:
             self.examples.append(f"{law}: {detail}")

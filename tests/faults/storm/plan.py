@@ -23,13 +23,18 @@ class Kind(StrEnum):
     WAL_DISK_FULL = "WAL disk full"
     SERVER_CLOCK = "server's clock jumped"
     CLIENT_CLOCK = "client's clock jumped"
+    SAMPLES_CHECK = "CHECK on samples added and dropped"
+    SAMPLES_TRIGGER = "trigger on samples that raises"
+    SERIES_RULE = "CHECK or trigger on series"
+    REJECTS_TRIGGER = "trigger on rejects that raises"
+    CHUNK_LOCKED = "chunk locked"
+    POOLER_KILLED = "PgBouncer killed with -9"
 
 
 NEEDS_NETWORK = frozenset({Kind.NETWORK_CUT})
 NEEDS_DISKS = frozenset({Kind.DATA_DISK_FULL, Kind.WAL_DISK_FULL})
 NEEDS_CLOCKS = frozenset({Kind.SERVER_CLOCK})
-NEEDS_BACKENDS = frozenset({Kind.BEFORE_COMMIT, Kind.DURING_COMMIT})
-"""They end the backend of one connection; a pooler hides which it is."""
+NEEDS_POOLER = frozenset({Kind.POOLER_KILLED})
 
 DEFAULT_COUNTS: Mapping[Kind, int] = {
     Kind.BACKENDS: 24,
@@ -47,6 +52,12 @@ DEFAULT_COUNTS: Mapping[Kind, int] = {
     Kind.WAL_DISK_FULL: 1,
     Kind.SERVER_CLOCK: 6,
     Kind.CLIENT_CLOCK: 6,
+    Kind.SAMPLES_CHECK: 4,
+    Kind.SAMPLES_TRIGGER: 12,
+    Kind.SERIES_RULE: 4,
+    Kind.REJECTS_TRIGGER: 3,
+    Kind.CHUNK_LOCKED: 4,
+    Kind.POOLER_KILLED: 6,
 }
 SHORT_COUNTS: Mapping[Kind, int] = {
     Kind.BACKENDS: 3,
@@ -57,6 +68,27 @@ SHORT_COUNTS: Mapping[Kind, int] = {
     Kind.SERVER_TERMINATED: 1,
     Kind.DATABASE_STALLED: 1,
     Kind.CLIENT_CLOCK: 2,
+    Kind.SAMPLES_CHECK: 2,
+    Kind.SAMPLES_TRIGGER: 2,
+    Kind.SERIES_RULE: 2,
+    Kind.REJECTS_TRIGGER: 1,
+    Kind.CHUNK_LOCKED: 1,
+    Kind.POOLER_KILLED: 1,
+}
+HOSTILE_COUNTS: Mapping[Kind, int] = {
+    Kind.BACKENDS: 4,
+    Kind.BEFORE_COMMIT: 4,
+    Kind.DURING_COMMIT: 4,
+    Kind.COMMIT_ANSWER: 3,
+    Kind.SERVER_KILLED: 2,
+    Kind.SERVER_TERMINATED: 1,
+    Kind.DATABASE_KILLED: 1,
+    Kind.SAMPLES_CHECK: 6,
+    Kind.SAMPLES_TRIGGER: 12,
+    Kind.SERIES_RULE: 6,
+    Kind.REJECTS_TRIGGER: 4,
+    Kind.CHUNK_LOCKED: 4,
+    Kind.POOLER_KILLED: 3,
 }
 MINUTES_OF_DEFAULT_COUNTS = 2.0
 """About what a storm with ``DEFAULT_COUNTS`` takes; longer ones have as many more faults."""
@@ -67,8 +99,9 @@ class Plan:
     """One storm; everything in it that is left to chance follows from ``seed``.
 
     ``lost_share`` of the requests lose a reply, half of them after COMMIT: a little less of all replies, which come to
-    10 %. ``minutes`` is the least duration. ``pooler`` is the mode of the PgBouncer that servers go through, empty for
-    none.
+    10 %. ``minutes`` is the least duration. Before the faults come ``slices`` pairs of ``slice_s`` seconds in which
+    healthy callers are measured with hostile clients and without. The first ``pooled`` servers go through a PgBouncer
+    each, in the mode ``pooler``.
     """
 
     seed: int
@@ -76,12 +109,17 @@ class Plan:
     counts: Mapping[Kind, int] = field(default_factory=lambda: DEFAULT_COUNTS)
     servers: int = 3
     clients: int = 8
+    hostile_clients: int = 3
+    slices: int = 3
+    slice_s: float = 4.0
     lost_share: float = 0.12
     minutes: float = 0.0
     namespaces: bool = True
     disks: bool = True
     clocks: bool = True
-    pooler: str = ""
+    pooler: str = "transaction"
+    pooled: int = 1
+    latin: bool = True
 
     def without(self, kinds: frozenset[Kind]) -> "Plan":
         """Return the plan without faults that this machine cannot make."""
@@ -95,6 +133,11 @@ def default_plan(seed: int, points: int = 600_000, minutes: float = 0.0) -> Plan
     return Plan(seed, round(points * (1 + factor) / 2), counts, minutes=minutes)
 
 
+def hostile_plan(seed: int, points: int = 100_000) -> Plan:
+    """Return what others do in the database, with few kills, and a long look at what healthy callers notice of it."""
+    return Plan(seed, points, HOSTILE_COUNTS, slices=6, slice_s=6.0, namespaces=False, disks=False, clocks=False)
+
+
 def short_plan(seed: int, points: int = 40_000) -> Plan:
     """Return the faults that need no rights and no time."""
-    return Plan(seed, points, SHORT_COUNTS, namespaces=False, disks=False, clocks=False)
+    return Plan(seed, points, SHORT_COUNTS, slices=2, slice_s=3.0, namespaces=False, disks=False, clocks=False)

@@ -2,20 +2,25 @@
 
 import random
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from math import log
+from math import inf, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analytics.v1 import ingestor_pb2 as pb
+from faults.storm.marks import Fate, Mark
+from faults.storm.rules import Rules
+from faults.storm.texts import METRICS, metric_of, text_of
 
 SERIES = 240
-_METRICS = 12
-_CLIENT_SHIFT = 40
-_DAY_US = 86_400_000_000
-_MAX_ROWS, _MAX_COLUMNS = 500, 2_000
+CLIENT_SHIFT = 40
+DAY_US = 86_400_000_000
+_BLOCKED = 1 << 60
+_UNICODE = "utf-8"
+_MAX_ROWS, _MAX_COLUMNS, _SMALL_ROWS = 500, 2_000, 20
 
 
 class Form(Enum):
@@ -31,7 +36,10 @@ class Request:
     """One request and what became of it.
 
     Point ``i`` has the value ``first + i``; points at ``late`` are a day ahead, which validation refuses, points at
-    ``negative`` have the negated value, which a CHECK refuses. ``chance`` decides the request's fate alone.
+    ``negative`` have the negated value, which a CHECK refuses. ``marks`` are points that a rule may refuse;
+    ``encoding`` is the database's, which refuses series that it cannot write.
+    ``chance`` decides the request's fate alone. ``told`` are the points that were accepted and rejected by the reply,
+    ``sent_s`` and ``settled_s`` the times of the first attempt and the last reply.
     """
 
     client: int
@@ -43,43 +51,60 @@ class Request:
     late: tuple[int, ...]
     negative: tuple[int, ...]
     chance: random.Random
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+    buffered: bool = False
+    encoding: str = _UNICODE
     key: uuid.UUID | None = None
     attempts: int = 0
     first_replies: int = 0
     acked: bool = False
     last_status: str = ""
+    told: tuple[int, int] | None = None
+    sent_s: float = 0.0
+    settled_s: float = inf
 
     @property
     def rejected(self) -> int:
-        """Return how many points must be refused."""
+        """Return how many points must be refused, marked ones aside."""
         return len(self.late) + len(self.negative)
 
     @property
     def accepted(self) -> int:
-        """Return how many points must be stored."""
+        """Return how many points must be stored, where none is marked."""
         return self.size - self.rejected
 
     def times_us(self) -> NDArray[np.int64]:
         """Return each point's time, in microseconds since 1970."""
         times: NDArray[np.int64] = self.base_us + np.arange(self.size, dtype=np.int64)
-        times[list(self.late)] += 30 * _DAY_US
+        times[list(self.late)] += 30 * DAY_US
         return times
 
     def values(self) -> NDArray[np.float64]:
         """Return each point's value."""
         values = np.arange(self.first, self.first + self.size, dtype=np.float64)
-        values[list(self.negative)] *= -1
+        for position, mark in self.marks.items():
+            values[position] += mark.value
+        values[[*self.negative, *(position for position, mark in self.marks.items() if mark is Mark.UNKEPT)]] *= -1
         return values
 
     def series(self) -> NDArray[np.int64]:
         """Return the number of each point's series."""
-        return (self.first_series + np.arange(self.size, dtype=np.int64)) % SERIES
+        numbers: NDArray[np.int64] = (self.first_series + np.arange(self.size, dtype=np.int64)) % SERIES
+        for position, mark in self.marks.items():
+            if mark is Mark.BLOCKED:
+                numbers[position] = _BLOCKED + self.first + position
+        return numbers
 
-    def storable(self) -> NDArray[np.bool_]:
-        """Tell which points may be stored."""
-        storable = np.ones(self.size, dtype=bool)
-        storable[[*self.late, *self.negative]] = False
-        return storable
+    def fates(self, rules: Rules) -> NDArray[np.int8]:
+        """Return what has to become of each point, as values of ``Fate``."""
+        fates = np.full(self.size, Fate.STORED, dtype=np.int8)
+        fates[[*self.late, *self.negative]] = Fate.REFUSED
+        if self.encoding != _UNICODE:
+            fates[[not _fits(number, self.encoding) for number in self.series().tolist()]] = Fate.REFUSED
+        settled_s = inf if self.buffered else self.settled_s
+        for position, mark in self.marks.items():
+            fates[position] = rules.fate(mark, self.sent_s, settled_s)
+        return fates
 
     def message(self) -> pb.WriteRequest | pb.LogMetricsRequest:
         """Return the message, the key left out."""
@@ -88,8 +113,10 @@ class Request:
         return self._columns() if self.form is Form.COLUMNS else self._rows()
 
     def _single(self) -> pb.LogMetricsRequest:
-        service, metric, labels = identity(self.first_series)
+        service, metric, labels = identity(int(self.series()[0]))
         request = pb.LogMetricsRequest(service_name=service, metric_name=metric, value=self.first)
+        if self.marks or self.negative:
+            request.double_value = self.values()[0]
         request.labels.extend(pb.Label(name=name, value=value) for name, value in labels.items())
         request.timestamp.FromMicroseconds(self.base_us)
         return request
@@ -125,7 +152,23 @@ class Request:
 
 def identity(number: int) -> tuple[str, str, dict[str, str]]:
     """Return service, metric and labels of a series."""
-    return "storm", f"metric.{number % _METRICS}", {"number": str(number), "kind": "fault"}
+    if number >= _BLOCKED:
+        return "storm", f"blocked.{number - _BLOCKED}", {text_of(number) or "kind": "fault"}
+    return (
+        "storm",
+        metric_of(number),
+        {"number": str(number), text_of(number // len(METRICS)) or "kind": text_of(number)},
+    )
+
+
+def _fits(number: int, encoding: str) -> bool:
+    """Tell whether a series can be written in the database's encoding."""
+    service, metric, labels = identity(number)
+    try:
+        "".join((service, metric, *labels, *labels.values())).encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class RequestMaker:
@@ -145,14 +188,22 @@ class RequestMaker:
         form = chance.choices(list(Form), (35, 35, 30))[0]
         size = _size(form, chance)
         late, negative = _invalid(size, chance) if form is not Form.LOG_METRIC else ((), ())
-        day = chance.randrange(3)
+        return self._made(form, size, late, negative)
+
+    def make_small(self) -> Request:
+        """Return a request of a few valid points."""
+        form = self._chance.choices(list(Form), (35, 35, 30))[0]
+        return self._made(form, 1 if form is Form.LOG_METRIC else self._chance.randint(1, _SMALL_ROWS))
+
+    def _made(self, form: Form, size: int, late: tuple[int, ...] = (), negative: tuple[int, ...] = ()) -> Request:
+        day = self._chance.randrange(3)
         request = Request(
             client=self._client,
             form=form,
-            first=((self._client + 1) << _CLIENT_SHIFT) + self.points,
+            first=((self._client + 1) << CLIENT_SHIFT) + self.points,
             size=size,
-            base_us=self._now_us - day * _DAY_US + self.points,
-            first_series=chance.randrange(SERIES),
+            base_us=self._now_us - day * DAY_US + self.points,
+            first_series=self._chance.randrange(SERIES),
             late=late,
             negative=negative,
             chance=random.Random(f"fate/{self._seed}/{self._client}/{self._serial}"),

@@ -8,12 +8,16 @@ _PATIENCE_S = 1.0
 
 
 class Progress:
-    """Counts acked points; ``limit`` is where clients wait a little for the next fault."""
+    """Counts acked points; ``limit`` is where clients wait a little for the next fault.
+
+    ``pace`` is how many times longer than usual whoever sends at a steady pace waits: a slow machine gets less.
+    """
 
     def __init__(self) -> None:
         self.acked = 0
         self.limit = 0
         self.faults_over = False
+        self.pace = 1.0
         self._started_at = asyncio.get_running_loop().time()
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from faults.storm.findings import Findings
 from faults.storm.judge import Verdict
 from faults.storm.plan import Kind, Plan
+from faults.storm.slices import Latencies
 
 MIB = 1024 * 1024
 TERMINATING = (Kind.BACKENDS, Kind.BEFORE_COMMIT, Kind.DURING_COMMIT)
@@ -19,6 +20,7 @@ class Report:
     choices: dict[str, str]
     findings: Findings
     verdict: Verdict
+    latencies: Latencies
     duration_s: float
 
     @property
@@ -30,7 +32,7 @@ class Report:
         """Return the report for people."""
         findings = self.findings
         rows = [("seed", str(self.plan.seed)), ("schedule", self.fingerprint), ("took", f"{self.duration_s:.0f} s")]
-        rows += list(self.choices.items())
+        rows += [*self.choices.items(), *self.latencies.lines()]
         rows += [(kind, f"{count:,}") for kind, count in findings.struck.items()]
         rows += [("backends terminated in all", f"{sum(findings.struck[kind] for kind in TERMINATING):,}")]
         rows += [(name, f"{count:,}") for name, count in sorted(findings.counts.items())]
@@ -63,6 +65,7 @@ class Report:
             "refusals": dict(findings.refusals),
             "lost_replies_share": self.lost_share,
             "verdict": asdict(self.verdict),
+            "healthy_calls": self.latencies.as_json(),
             "violations": dict(findings.violations),
             "examples": findings.examples,
             "peak_rss_bytes": findings.peak_rss_bytes,

@@ -5,7 +5,7 @@ Nothing of this can be switched on in the product.
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,8 +15,11 @@ from opentelemetry.trace import Tracer
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
 from ingestor.keys import mint_key
+from ingestor.points import Reject
 from ingestor.runtime import Runtime
 from ingestor.storage.contract import Batch, FlushError, Outcome, Stored
+from ingestor.storage.flush import FlushSettings
+from ingestor.storage.rejects import RejectSampler
 from ingestor.storage.writer import PostgresWriter
 from ingestor.telemetry.logging import configure_logging
 
@@ -59,7 +62,29 @@ class AckBeforeCommit(PostgresWriter):
                 await behind
 
 
-WRITERS: dict[str, type[PostgresWriter]] = {"ledger": LedgerOff, "ack": AckBeforeCommit}
+class _KeepNone(RejectSampler):
+    def sample(self, rejects: Iterable[Reject]) -> list[Reject]:
+        return []
+
+
+class SilentRefusals(PostgresWriter):
+    """Says that points are stored which the database refused, and keeps none of them."""
+
+    def __init__(self, url: str, schema: str, settings: FlushSettings) -> None:
+        super().__init__(url, schema, replace(settings, rejects=_KeepNone()))
+
+    async def flush(self, batch: Batch) -> list[Outcome]:
+        return [
+            Stored(outcome.accepted + sum(outcome.rejected.values())) if isinstance(outcome, Stored) else outcome
+            for outcome in await super().flush(batch)
+        ]
+
+
+WRITERS: dict[str, type[PostgresWriter]] = {
+    "ledger": LedgerOff,
+    "ack": AckBeforeCommit,
+    "silence": SilentRefusals,
+}
 
 
 class SabotagedRuntime(Runtime):

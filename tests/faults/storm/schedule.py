@@ -16,6 +16,7 @@ _SERVER_JUMPS_S = (240.0, -240.0, -360.0)
 """The last one makes keys of every client look more than 300 s ahead: the server has to refuse them meanwhile."""
 _ENDS_SERVER = (Kind.SERVER_KILLED, Kind.SERVER_TERMINATED)
 _AT_ONE_SERVER = (Kind.BEFORE_COMMIT, Kind.DURING_COMMIT, Kind.COMMIT_ANSWER, Kind.SERVER_CLOCK)
+_RAISES = (Kind.SAMPLES_TRIGGER, Kind.SERIES_RULE, Kind.REJECTS_TRIGGER)
 _LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.DATABASE_KILLED: (0.0, 2.0),
     Kind.DATABASE_STOPPED: (0.0, 2.0),
@@ -28,6 +29,12 @@ _LENGTHS_S: dict[Kind, tuple[float, float]] = {
     Kind.WAL_DISK_FULL: (0.5, 2.0),
     Kind.SERVER_CLOCK: (2.0, 5.0),
     Kind.CLIENT_CLOCK: (1.0, 4.0),
+    Kind.SAMPLES_CHECK: (1.0, 3.0),
+    Kind.SAMPLES_TRIGGER: (1.0, 3.0),
+    Kind.SERIES_RULE: (1.0, 3.0),
+    Kind.REJECTS_TRIGGER: (1.0, 3.0),
+    Kind.CHUNK_LOCKED: (2.0, 5.0),
+    Kind.POOLER_KILLED: (0.0, 2.0),
 }
 
 
@@ -79,9 +86,12 @@ def fingerprint(strikes: Sequence[Strike]) -> str:
 def _target(plan: Plan, kind: Kind, nth: int, chance: random.Random) -> int | None:
     if kind is Kind.CLIENT_CLOCK:
         return chance.randrange(plan.clients)
+    if kind is Kind.POOLER_KILLED:
+        return chance.randrange(plan.pooled)
     if kind in _ENDS_SERVER:
-        # In a long storm the last server lives through it all: whether its memory grows shows only then.
-        return chance.randrange(max(1, plan.servers - bool(plan.minutes)))
+        # The last server lives through it all: whether its memory grows shows only then, and so does what becomes of
+        # points that were answered from its buffer.
+        return chance.randrange(max(1, plan.servers - bool(plan.minutes or plan.hostile_clients)))
     number = chance.randrange(plan.servers)
     if kind in _AT_ONE_SERVER or (kind is Kind.NETWORK_CUT and nth % 3):
         return number
@@ -97,4 +107,6 @@ def _amount(kind: Kind, nth: int, chance: random.Random) -> float:
         return _SERVER_JUMPS_S[nth % len(_SERVER_JUMPS_S)]
     if kind is Kind.CLIENT_CLOCK:
         return _CLIENT_JUMPS_S[nth % len(_CLIENT_JUMPS_S)]
+    if kind in _RAISES:
+        return nth  # the SQLSTATE: each comes in turn
     return 0.0

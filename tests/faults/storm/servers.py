@@ -22,13 +22,22 @@ class Server:
     """One ``ingestor serve``, or with ``sabotage`` one that breaks the contract; ``clock`` is None where it is true."""
 
     def __init__(
-        self, number: int, place: Place, log: Path, *, clock: FakeClock | None, sabotage: str, window_min: int
+        self,
+        number: int,
+        place: Place,
+        log: Path,
+        *,
+        database_url: str,
+        clock: FakeClock | None,
+        sabotage: str,
+        window_min: int,
     ) -> None:
         self.number = number
         self.place = place
         self.lock = asyncio.Lock()
         self.refused_ahead = 0
         self.log = log
+        self._database_url = database_url
         self._clock = clock
         self._offsets_s = [0.0, 0.0]
         self._sabotage = sabotage
@@ -88,7 +97,7 @@ class Server:
 
     def _variables(self) -> dict[str, str]:
         wanted = {
-            "database_url": self.place.gate.url,
+            "database_url": self._database_url,
             "grpc_host": self.place.host,
             "http_host": self.place.host,
             "grpc_port": self.place.grpc_port,

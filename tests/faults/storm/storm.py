@@ -1,30 +1,25 @@
 """One storm from beginning to end: build the site, let load and faults go, stop everything, judge."""
 
 import asyncio
-import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import asyncpg
+
+from faults.storm.build import build_site
 from faults.storm.clients import StormClient
-from faults.storm.clocks import FakeClock, find_faketime
-from faults.storm.database import StormDatabase, storm_database
 from faults.storm.director import Director
-from faults.storm.disks import may_mount
 from faults.storm.findings import Findings
-from faults.storm.judge import judge
+from faults.storm.judge import Verdict, judge
 from faults.storm.leftovers import new_token, remove_leftovers
-from faults.storm.links import Links, loopback_links, may_make_namespaces, namespace_links
-from faults.storm.plan import NEEDS_BACKENDS, NEEDS_CLOCKS, NEEDS_DISKS, Plan
-from faults.storm.progress import Progress
+from faults.storm.means import find_means
+from faults.storm.plan import Plan
 from faults.storm.report import MIB, Report
 from faults.storm.schedule import fingerprint, make_schedule
-from faults.storm.servers import Server
 from faults.storm.site import Site
+from faults.storm.slices import Latencies, measure
 from faults.storm.watch import watch
-from support.database import Database
-from support.pgbouncer import CURRENT, find_pgbouncer, pgbouncer
 
 Say = Callable[[str], None]
 
@@ -32,7 +27,6 @@ CALM_S = 90.0
 """Longest time from the last mended fault until every request is acked."""
 MAX_RSS_BYTES = 300 * MIB
 MAX_GROWTH_BYTES = 32 * MIB
-_REFUSE_NEGATIVE = "ALTER TABLE analytics.samples ADD CONSTRAINT storm_positive CHECK (value >= 0)"
 
 
 async def run_storm(
@@ -45,128 +39,86 @@ async def run_storm(
     token = new_token()
     await remove_leftovers(cache / "instances")
     async with AsyncExitStack() as stack:
-        plan, library, choices = await _choose(plan, cache)
+        means = await find_means(plan, cache)
+        plan = means.plan
         strikes = make_schedule(plan)
-        for line in (*(f"{name}: {text}" for name, text in choices.items()), *map(str, strikes)):
+        for line in (*(f"{name}: {text}" for name, text in means.choices.items()), *map(str, strikes)):
             say(line)
         say(f"seed {plan.seed}, schedule {fingerprint(strikes)}, {plan.points:,} points")
-        database = await stack.enter_async_context(
-            storm_database(cache, token, plan.points, disks=plan.disks, prepared=prepared)
-        )
-        await _execute(database, _REFUSE_NEGATIVE)
-        url = await _entrance(stack, plan, database.database)
-        links = await stack.enter_async_context(_links(plan, url, token))
-        servers = _servers(plan, links, logs, library, sabotage)
-        for server in servers:
-            stack.push_async_callback(server.kill)
-        await asyncio.gather(*(server.start() for server in servers))
-        site = await _site(stack, plan, database, links, servers)
+        site = await build_site(stack, means, cache, logs, token, prepared=prepared, sabotage=sabotage)
         started_at = site.progress.elapsed_s
-        await _blow(site, Director(site, strikes, plan.points, say))
+        latencies = await _blow(site, plan, Director(site, strikes, plan.points, say), say)
         await _stop(site)
         duration_s = site.progress.elapsed_s - started_at
-        connection = await database.connect()
+        verdict = await _judge(site)
+        return Report(plan, fingerprint(strikes), means.choices, site.findings, verdict, latencies, duration_s)
+
+
+async def _judge(site: Site) -> Verdict:
+    """Judge both databases."""
+    each = [(site.database.database, site.requests)]
+    if site.latin is not None:
+        each.append((site.latin.database, site.latin.client.requests))
+    verdict = Verdict()
+    for database, requests in each:
+        connection = await asyncpg.connect(database.admin_url, timeout=10, command_timeout=300)
         try:
-            requests = [request for client in site.clients for request in client.requests]
-            verdict = await judge(connection, requests, site.findings)
+            verdict += await judge(connection, requests, site.rules, site.findings)
         finally:
             await connection.close()
-        return Report(plan, fingerprint(strikes), choices, site.findings, verdict, duration_s)
+    return verdict
 
 
-async def _choose(plan: Plan, cache: Path) -> tuple[Plan, Path | None, dict[str, str]]:
-    """Return the plan without what this machine cannot do, the clocks' library, and what was chosen in words."""
-    choices = {}
-    if plan.namespaces and not may_make_namespaces():
-        plan = replace(plan, namespaces=False)
-    if plan.pooler:
-        plan = plan.without(NEEDS_BACKENDS)
-        choices["pooler"] = f"PgBouncer in {plan.pooler} mode"
-    choices["network"] = "namespaces" if plan.namespaces else "loopback, cut by a proxy"
-    if plan.disks and not may_mount():
-        plan = replace(plan.without(NEEDS_DISKS), disks=False)
-        choices["disks"] = "none of its own (that takes root and loop devices): never full"
-    library = await find_faketime(cache) if plan.clocks else None
-    if plan.clocks and library is None:
-        plan = replace(plan.without(NEEDS_CLOCKS), clocks=False)
-        choices["clocks"] = "true (there is no libfaketime): only clients' jump"
-    return plan, library, choices
-
-
-async def _entrance(stack: AsyncExitStack, plan: Plan, database: Database) -> str:
-    """Return where the servers find the database."""
-    if not plan.pooler:
-        return database.writer_url
-    command = await find_pgbouncer(CURRENT)
-    through = await stack.enter_async_context(pgbouncer(command, database, pool_mode=plan.pooler))
-    return through.writer_url
-
-
-def _links(plan: Plan, url: str, token: str) -> AbstractAsyncContextManager[Links]:
-    if plan.namespaces:
-        return namespace_links(url, plan.servers, token)
-    return loopback_links(url, plan.servers)
-
-
-def _servers(plan: Plan, links: Links, logs: Path, library: Path | None, sabotage: str) -> list[Server]:
-    return [
-        Server(
-            number,
-            place,
-            logs / f"server-{number}.log",
-            clock=FakeClock(library, logs / f"clock-{number}") if library is not None else None,
-            sabotage=sabotage,
-            window_min=60 + int(2 * plan.minutes),
-        )
-        for number, place in enumerate(links.places)
-    ]
-
-
-async def _site(
-    stack: AsyncExitStack, plan: Plan, database: StormDatabase, links: Links, servers: list[Server]
-) -> Site:
-    progress, findings = Progress(), Findings()
-    now_us = time.time_ns() // 1000
-    clients = [
-        await stack.enter_async_context(StormClient(number, plan, servers, progress, findings, now_us))
-        for number in range(plan.clients)
-    ]
-    return Site(database, links, servers, clients, progress, findings)
-
-
-async def _blow(site: Site, director: Director) -> None:
-    """Let clients and faults go until every fault is mended and every request is acked, or should be."""
-    watchers = [asyncio.create_task(watch(server, site.findings)) for server in site.servers]
-    load, faults = asyncio.create_task(_send(site)), asyncio.create_task(director.run())
+async def _blow(site: Site, plan: Plan, director: Director, say: Say) -> Latencies:
+    """Measure, then let clients and faults go until every fault is mended and every request is acked, or should be."""
+    watchers = [asyncio.create_task(watch(server, site.findings)) for server in site.every_server]
+    hostile = asyncio.create_task(_run(site.steady))
     try:
-        done, _ = await asyncio.wait([load, faults], return_when=asyncio.FIRST_COMPLETED)
+        latencies = await measure(site, plan, say)
+        for client in site.steady:
+            client.hostile = True
+        await _storm(site, director, hostile)
+    finally:
+        for task in (hostile, *watchers):
+            task.cancel()
+        await asyncio.gather(hostile, *watchers, return_exceptions=True)
+    _judge_memory(site.findings)
+    return latencies
+
+
+async def _storm(site: Site, director: Director, hostile: asyncio.Task[None]) -> None:
+    load, faults = asyncio.create_task(_run(site.clients)), asyncio.create_task(director.run())
+    try:
+        done, _ = await asyncio.wait([load, faults, hostile], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         await faults
-        await _judge_calm(site, load)
+        for client in site.steady:
+            client.over = True
+        await _judge_calm(site, [load, hostile])
     finally:
-        for task in (load, faults, *watchers):
+        for task in (load, faults):
             task.cancel()
-        await asyncio.gather(load, faults, *watchers, return_exceptions=True)
-    _judge_memory(site.findings)
+        await asyncio.gather(load, faults, return_exceptions=True)
 
 
-async def _send(site: Site) -> None:
+async def _run(clients: Sequence[StormClient]) -> None:
     async with asyncio.TaskGroup() as tasks:
-        for client in site.clients:
+        for client in clients:
             tasks.create_task(client.run())
 
 
-async def _judge_calm(site: Site, load: asyncio.Task[None]) -> None:
+async def _judge_calm(site: Site, loads: Sequence[asyncio.Task[None]]) -> None:
     """Wait for every request now that all is mended: servers live, and everybody is served."""
-    for server in site.servers:
+    for server in site.every_server:
         if not server.runs:
             site.findings.violate("no server ends by itself", f"server {server.number}, see {server.log}")
-    await asyncio.wait([load], timeout=CALM_S)
-    if load.done():
-        load.result()
+    done, pending = await asyncio.wait(loads, timeout=CALM_S)
+    for task in done:
+        task.result()
+    if not pending:
         return
-    left = sum(not request.acked for client in site.clients for request in client.requests)
+    left = sum(not request.acked for request in site.requests)
     site.findings.violate("every request is acked once all is mended", f"{left} are not after {CALM_S:.0f} s")
 
 
@@ -178,14 +130,6 @@ def _judge_memory(findings: Findings) -> None:
 
 
 async def _stop(site: Site) -> None:
-    for server in site.servers:
+    for server in site.every_server:
         if (code := await server.terminate()) != 0:
             site.findings.violate("a server that is terminated exits with 0", f"{code}, see {server.log}")
-
-
-async def _execute(database: StormDatabase, statement: str) -> None:
-    connection = await database.connect()
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
