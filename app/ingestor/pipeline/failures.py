@@ -128,7 +128,11 @@ class FailedFlush:
         if reason := _CERTAIN.get(error.error_class):
             await self._set_aside(error, held, reason)
         elif self._is_to_blame(held, commits):
-            await self._set_aside(error, held, REFUSED)
+            if held.part.to_blame:
+                await self._set_aside(error, held, REFUSED)
+                return
+            held.part.to_blame = True  # its next try looks for the rows at fault
+            self._defer(held)
         else:
             self._defer(held)
 
@@ -139,9 +143,12 @@ class FailedFlush:
             self._share(helds)
             self._give_back(helds)
             return
-        if self._is_to_blame(helds[0], self._health.commits):
-            _set_aside(helds[0], error, REFUSED)
-        self._defer(helds[0])
+        held = helds[0]
+        if self._is_to_blame(held, self._health.commits):
+            if held.part.to_blame:
+                _set_aside(held, error, REFUSED)
+            held.part.to_blame = True
+        self._defer(held)
 
     def _share(self, helds: list[Held]) -> None:
         """Count a failure of many, if others were stored since each one's last."""

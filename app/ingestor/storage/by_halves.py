@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from ingestor.storage.connection import Connection
-from ingestor.storage.sqlstate import SURROUNDINGS_PATTERN
+from ingestor.storage.sqlstate import NEVER_A_ROWS_FAULT, SURROUNDINGS_PATTERN
 
 BLOCK_ROWS = 1_000
 """Most rows of one statement, so that it ends within its time limit on slow machines too: 0.05 s where all are bad."""
@@ -57,9 +57,13 @@ $search$
 _ANSWER = "SELECT current_setting('ingestor.refused')"
 
 
-def search_statement(insert: str) -> str:
-    """Return the search around ``insert``, a statement that inserts the rows of the array ``block``, each as JSON."""
-    return _SEARCH % {"insert": insert, "surroundings": SURROUNDINGS_PATTERN}
+def search_statement(insert: str, *, to_blame: bool = False) -> str:
+    """Return the search around ``insert``, a statement that inserts the rows of the array ``block``, each as JSON.
+
+    ``to_blame`` takes every error for the row's fault, but for those of the server as a whole.
+    """
+    surroundings = NEVER_A_ROWS_FAULT if to_blame else SURROUNDINGS_PATTERN
+    return _SEARCH % {"insert": insert, "surroundings": surroundings}
 
 
 async def insert_by_halves(

@@ -32,7 +32,9 @@ class Part:
 
     ``rejects`` are points that validation refused (``rejected`` counts them all, ``rejects`` may hold fewer);
     ``digest`` tells the same points sent again from others; ``answered`` says that the caller has its answer.
-    ``set_aside`` grows from attempt to attempt: what the database refused once is not sent again.
+    ``set_aside`` grows from attempt to attempt: what the database refused once is not sent again. ``to_blame`` says
+    that it failed again and again while others were stored: what the database says of one of its rows, alone, is about
+    that row.
     """
 
     points: Points
@@ -42,6 +44,7 @@ class Part:
     rejects: tuple[Reject, ...] = ()
     answered: bool = False
     set_aside: SetAside | None = None
+    to_blame: bool = False
 
     @property
     def storable(self) -> int:

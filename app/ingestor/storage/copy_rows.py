@@ -12,11 +12,13 @@ from ingestor.storage.copy_format import COLUMNS
 from ingestor.storage.rows import Rows
 from ingestor.storage.sqlstate import classify
 
-_SEARCH = search_statement("""
+_INSERT = """
 INSERT INTO {schema}.samples (time, series_id, value)
 SELECT timestamptz 'epoch' + (one->>0)::bigint * interval '1 microsecond', (one->>1)::bigint, (one->>2)::float8
 FROM unnest(block) AS one
-""")
+"""
+_SEARCH = search_statement(_INSERT)
+_SEARCH_TO_BLAME = search_statement(_INSERT, to_blame=True)
 
 
 async def copy_rows(connection: Connection, rows: Rows, first: int, end: int) -> None:
@@ -32,8 +34,10 @@ def blocks(rows: Rows) -> Iterator[tuple[int, int]]:
         yield first, min(first + BLOCK_ROWS, len(rows))
 
 
-async def copy_block(connection: Connection, rows: Rows, first: int, end: int) -> dict[int, str]:
+async def copy_block(connection: Connection, rows: Rows, first: int, end: int, *, to_blame: bool) -> dict[int, str]:
     """Store the rows of a block but those that the database refuses; return these with the reason.
+
+    ``to_blame`` says that the rows are of a part that is: any error is taken for a row's.
 
     Raises:
         asyncpg.PostgresError: what the database says has nothing to do with the rows.
@@ -42,10 +46,12 @@ async def copy_block(connection: Connection, rows: Rows, first: int, end: int) -
     try:
         await copy_rows(connection, rows, first, end)
     except asyncpg.PostgresError as error:
-        if classify(error) is not ErrorClass.DATA:
+        error_class = classify(error)
+        if error_class is ErrorClass.CONNECTION or (error_class is not ErrorClass.DATA and not to_blame):
             raise
         await connection.execute("ROLLBACK TO SAVEPOINT block")
-        found = await insert_by_halves(connection, _SEARCH, rows.as_json(first, end))
+        search = _SEARCH_TO_BLAME if to_blame else _SEARCH
+        found = await insert_by_halves(connection, search, rows.as_json(first, end))
         return {first + position: message for position, message in found.items()}
     await connection.execute("RELEASE SAVEPOINT block")
     return {}

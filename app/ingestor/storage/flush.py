@@ -45,6 +45,7 @@ class Patience:
 
 _TOGETHER = Patience(lock_ms=100, probe_ms=10, search_s=2.0)
 _ALONE = Patience(lock_ms=1, probe_ms=1, search_s=10.0)
+_TO_BLAME = Patience(lock_ms=1_000, probe_ms=1, search_s=10.0)
 """A part that is tried alone was told to wait: it must not keep others waiting for a lock, but its rows need time."""
 
 
@@ -81,7 +82,8 @@ class Flush:
         self._floor = floor
         self._chunk_us = chunk_us
         self._epoch = epoch
-        self._patience = _ALONE if batch.alone else _TOGETHER
+        self._to_blame = all(part.to_blame for part in batch.parts)
+        self._patience = _TO_BLAME if self._to_blame else _ALONE if batch.alone else _TOGETHER
         self._measure = settings.phases.measure
         self._outcomes: list[Outcome | None] = [None] * len(batch.parts)
         self._commit_sent = False
@@ -129,7 +131,7 @@ class Flush:
 
     async def _store(self) -> list[int]:
         """Store what can be stored now and return the parts; each new start leaves out more of the batch."""
-        before, search = list(self._outcomes), False
+        before, search = list(self._outcomes), self._to_blame
         while True:
             try:
                 return await self._claim_and_copy(search=search)
@@ -183,7 +185,8 @@ class Flush:
         for first, end in blocks(rows):
             if time.monotonic() > give_up_at:
                 raise _SearchTimeUpError({ours[rows.locate(row)[0]] for row in range(first, len(rows))})
-            for row, message in (await copy_block(self._connection, rows, first, end)).items():
+            refused = await copy_block(self._connection, rows, first, end, to_blame=self._to_blame)
+            for row, message in refused.items():
                 owner, position = rows.locate(row)
                 _refuse(self._parts[ours[owner]], [position], message)
 

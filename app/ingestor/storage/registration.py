@@ -80,7 +80,11 @@ class Registration:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 missing = table.missing(slots, self._epoch)
-                self._exclude(table, await register_series(self._connection, table, missing, self._epoch, limit))
+                to_blame = all(part.to_blame for part in self._parts)
+                unregistered = await register_series(
+                    self._connection, table, missing, self._epoch, limit, to_blame=to_blame
+                )
+                self._exclude(table, unregistered)
         finally:
             turn.release()
 

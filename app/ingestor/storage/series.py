@@ -23,11 +23,13 @@ INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels)
 SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::jsonb[]) ORDER BY 1
 ON CONFLICT (id) DO NOTHING
 """
-_SEARCH = search_statement("""
+_INSERT_BLOCK = """
 INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels)
 SELECT (one->>0)::bigint, decode(one->>1, 'hex'), one->>2, one->>3, (one->4)::jsonb FROM unnest(block) AS one ORDER BY 1
 ON CONFLICT (id) DO NOTHING
-""")
+"""
+_SEARCH = search_statement(_INSERT_BLOCK)
+_SEARCH_TO_BLAME = search_statement(_INSERT_BLOCK, to_blame=True)
 _LOCK_TIMEOUT = "; SET LOCAL lock_timeout = '100ms'"
 _SEARCH_S = 2.0
 """Longest search for refused series in one flush; what is left waits for its next."""
@@ -73,9 +75,17 @@ class Unregistered:
 
 
 async def register_series(
-    connection: Connection, table: SeriesTable, slots: SlotColumn, epoch: int, limit: NewSeriesLimit
+    connection: Connection,
+    table: SeriesTable,
+    slots: SlotColumn,
+    epoch: int,
+    limit: NewSeriesLimit,
+    *,
+    to_blame: bool = False,
 ) -> Unregistered:
     """Insert the series of ``slots`` (distinct) that the database lacks, and remember those it has.
+
+    ``to_blame`` says that they are of a part that is: any error is taken for a series'.
 
     One sorted INSERT in a transaction of its own, then a second statement that compares digests: a single statement
     would not see a twin that commits meanwhile. A collision of ids is never merged.
@@ -86,7 +96,7 @@ async def register_series(
         allowed, over_limit = np.split(new, [limit.take(len(new))])
         refused: dict[int, str] = {}
         if len(allowed):
-            refused, undecided = await _insert(connection, table, allowed)
+            refused, undecided = await _insert(connection, table, allowed, to_blame=to_blame)
             over_limit = np.concatenate([over_limit, undecided])
             known |= await _digests(connection, table, allowed)
     left_out = {*over_limit.tolist(), *refused}
@@ -97,7 +107,9 @@ async def register_series(
     return Unregistered(np.array(collided, np.int32), over_limit, refused)
 
 
-async def _insert(connection: Connection, table: SeriesTable, slots: SlotColumn) -> tuple[dict[int, str], SlotColumn]:
+async def _insert(
+    connection: Connection, table: SeriesTable, slots: SlotColumn, *, to_blame: bool
+) -> tuple[dict[int, str], SlotColumn]:
     """Insert the series of ``slots``; return those that the database refused, and those it was not asked for."""
     series = [table.series[slot] for slot in slots]
     await connection.execute("SAVEPOINT series")
@@ -111,15 +123,16 @@ async def _insert(connection: Connection, table: SeriesTable, slots: SlotColumn)
             [one.labels_json() for one in series],
         )
     except asyncpg.PostgresError as error:
-        if classify(error) is not ErrorClass.DATA:
+        error_class = classify(error)
+        if error_class is ErrorClass.CONNECTION or (error_class is not ErrorClass.DATA and not to_blame):
             raise
         await connection.execute("ROLLBACK TO SAVEPOINT series")
-        return await _insert_by_halves(connection, table, slots)
+        return await _insert_by_halves(connection, table, slots, _SEARCH_TO_BLAME if to_blame else _SEARCH)
     return {}, slots[:0]
 
 
 async def _insert_by_halves(
-    connection: Connection, table: SeriesTable, slots: SlotColumn
+    connection: Connection, table: SeriesTable, slots: SlotColumn, search: str
 ) -> tuple[dict[int, str], SlotColumn]:
     refused: dict[int, str] = {}
     give_up_at = time.monotonic() + _SEARCH_S
@@ -131,7 +144,7 @@ async def _insert_by_halves(
             (_id(table, slot), table.digests[slot].hex(), one.service_name, one.metric_name, dict(one.labels))
             for slot, one in ((slot, table.series[slot]) for slot in block.tolist())
         ]
-        found = await insert_by_halves(connection, _SEARCH, rows)
+        found = await insert_by_halves(connection, search, rows)
         refused |= {int(block[position]): message for position, message in found.items()}
     return refused, slots[:0]
 

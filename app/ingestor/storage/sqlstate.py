@@ -10,6 +10,7 @@ from ingestor.storage.contract import ErrorClass
 _RETRY = frozenset({"40001", "40P01", "40003", "55P03", "55006", "57014", "25P03", "25P04", "53300"})
 _SCHEMA = frozenset({"42P01", "42703", "42501", "42883", "42704", "3F000", "3D000", "0A000", "42P10"})
 _CONNECTION = frozenset({"25006", "25P02"})
+_LOST = ("08", "57P0", "58")
 _SURROUNDINGS = (
     *("08", "0A", "0L", "0P", "22P04", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42"),
     *("53", "54", "55", "57", "58", "72", "F0", "HV", "XX"),
@@ -22,6 +23,9 @@ Every other code is about what is to be stored, those that a trigger makes up in
 SURROUNDINGS_PATTERN = f"^({'|'.join(_SURROUNDINGS)})"
 """The same for PostgreSQL's operator ``~``."""
 
+NEVER_A_ROWS_FAULT = "^(25|40003|57)"
+"""Read-only, a cancelled statement: what no row causes, even one that fails again and again."""
+
 CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises beside PostgreSQL's own errors when a connection is lost or hangs."""
 
@@ -29,11 +33,17 @@ COMMIT_UNKNOWN = "40003"
 
 
 def classify(error: BaseException) -> ErrorClass:
-    """Return what ``error`` calls for."""
-    if isinstance(error, asyncpg.PostgresConnectionError):
-        return ErrorClass.CONNECTION
+    """Return what ``error`` calls for.
+
+    What the database answers as a mere error, on a connection that goes on, says nothing of the connection: a trigger
+    may raise any code. But read-only is a matter of the server that was reached, and another may be the primary by now.
+    """
     if isinstance(error, asyncpg.PostgresError):
-        return _classify_state(error.sqlstate or "")
+        state = error.sqlstate or ""
+        lost = isinstance(error, asyncpg.PostgresConnectionError) or state.startswith(_LOST)
+        if lost and getattr(error, "severity_en", None) != "ERROR":
+            return ErrorClass.CONNECTION
+        return ErrorClass.UNKNOWN if lost else _classify_state(state)
     if isinstance(error, CONNECTION_ERRORS):
         return ErrorClass.CONNECTION
     return ErrorClass.UNKNOWN
@@ -48,7 +58,7 @@ def _classify_state(state: str) -> ErrorClass:
         return ErrorClass.MEMORY
     if state.startswith("54"):
         return ErrorClass.SPLIT
-    if state in _CONNECTION or state.startswith(("08", "57P0", "58")):
+    if state in _CONNECTION:
         return ErrorClass.CONNECTION
     if state in _SCHEMA or state.startswith("28"):
         return ErrorClass.SCHEMA

@@ -17,8 +17,13 @@ BAD = 4
 
 
 def _bad(number: int) -> pb.WriteRequest:
+    """Return a request of which one point is bad, and of a series that is, and another one is good."""
     return pb.WriteRequest(
-        ack=pb.ACK_BUFFERED, points=[pb.Point(service_name="s", metric_name=f"bad{number}", double_value=-1.0)]
+        ack=pb.ACK_BUFFERED,
+        points=[
+            pb.Point(service_name="s", metric_name=f"bad{number}", double_value=-1.0),
+            pb.Point(service_name="s", metric_name="good", double_value=1.0),
+        ],
     )
 
 
@@ -75,7 +80,7 @@ async def test_requests_that_the_database_refuses_do_not_stop_the_others(
         assert refused[-1] == 0
         assert await process.terminate() == 0
     assert await fetch_value(database.admin_url, "SELECT count(*) FROM analytics.rejects") == BAD
-    assert await count_samples(database.admin_url) == 2 * len(refused)
+    assert await count_samples(database.admin_url) == 2 * len(refused) + BAD
 
 
 async def test_a_damaged_table_of_series_does_not_stop_points_of_series_that_are_known(database: Database) -> None:
@@ -89,4 +94,4 @@ async def test_a_damaged_table_of_series_does_not_stop_points_of_series_that_are
         await allow(database, "series")
         while await _points_held(service.http_port):
             await asyncio.sleep(0.05)
-    assert await count_samples(database.admin_url) == 26
+    assert await count_samples(database.admin_url) == 31
