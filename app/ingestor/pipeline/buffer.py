@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from ingestor.config import Settings
-from ingestor.errors import TransientError
+from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.pipeline.deferred import DeferredRequests
 from ingestor.pipeline.held import Held, State
 from ingestor.points import Points
@@ -18,6 +20,8 @@ from ingestor.storage.contract import Deferred
 HIGH_WATERMARK, LOW_WATERMARK = 0.8, 0.6
 MAX_CHUNKS = 32
 """Chunks that one flush may touch: making or locking many slows it twentyfold (measured)."""
+MAX_REQUEST_CHUNKS = 1_000
+"""Chunks that one request may touch: 3,000 new ones were not made within a flush's minute, at any try (measured)."""
 MAX_REQUESTS = 65_536
 """Requests of one flush, while none fails."""
 DEFERRED_SHARE = 0.25
@@ -86,6 +90,20 @@ class Buffer:
         if self._full:
             raise TransientError("the buffer is full", reason="buffer_full")
 
+    def check_width(self, points: Points) -> None:
+        """Refuse points that touch more chunks than one transaction can make in its time.
+
+        Raises:
+            InvalidRequestError: they are to be sent in parts.
+        """
+        first, last = self._span(points)
+        if last - first < MAX_REQUEST_CHUNKS:
+            return
+        chunks = len(np.unique(points.times_us // self.chunk_us))
+        if chunks > MAX_REQUEST_CHUNKS:
+            text = f"touch {chunks:,} chunks of time, {MAX_REQUEST_CHUNKS:,} at most; send them in parts, by time"
+            raise InvalidRequestError([Violation("points", "too_wide", text)], {"too_wide": len(points)})
+
     def check_locks(self, points: Points) -> None:
         """Refuse points of chunks that are locked, once a share of the buffer waits already.
 
@@ -96,7 +114,7 @@ class Buffer:
             raise _locked()
 
     def add(self, held: Held) -> None:
-        """Take a request in; ``check_room`` and ``check_locks`` came before."""
+        """Take a request in; ``check_room``, ``check_width`` and ``check_locks`` came before."""
         self.points += held.points
         self.size_bytes += held.size_bytes
         waits_for = self._lock_on(held.part.points)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -167,6 +168,7 @@ class Ingest:
         if not decoded.received:
             return Answer(ack, 0, 0)
         self._points_limit.take(decoded.received)
+        self._check_width(decoded)
         self._buffer.check_locks(decoded.points)
         repeated = self._keys.find(key, decoded.digest) if key else None
         if repeated is not None:
@@ -179,6 +181,13 @@ class Ingest:
         held.record(wish.span)
         self._settlement.hold(held)
         return await self._answer(held, ack, decoded, duplicate=False)
+
+    def _check_width(self, decoded: Decoded) -> None:
+        try:
+            self._buffer.check_width(decoded.points)
+        except InvalidRequestError as error:
+            self._accounting.reject(Counter(error.rejected) + Counter(decoded.rejected or {}))
+            raise
 
     async def _answer(self, held: Held, ack: Ack, decoded: Decoded, *, duplicate: bool) -> Answer:
         if ack is Ack.BUFFERED:
