@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ingestor.schema.versions import newest_version
 from support.kube import RELEASE, Manifest, Site, ingestor, wait_for
 from support.kube_load import Load, lossless
 
@@ -15,8 +16,8 @@ PAUSE_S = 3.0
 HEAVY_RATE = 20_000
 FULL = 0
 """As many points per second as servers and database take."""
-STEPS = 8
-"""From an empty database with its extension to everything."""
+STEPS = newest_version() + 4
+"""From an empty database with its extension to everything: schema, migrations, hypertable, index, rights."""
 HALF_DAY = "12:00:00"
 
 
