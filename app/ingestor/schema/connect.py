@@ -64,9 +64,12 @@ message is ever read for its meaning. Limits of statements are set where they ru
 """
 
 _NO_TRANSACTION_TIMEOUT = """
-SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout' AND setting <> '0'
+SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) <> '0'
 """
-"""PostgreSQL has it since 17, and older ones refuse a connection that sets what they do not know."""
+"""PostgreSQL has it since 17, and older ones refuse a connection that sets what they do not know.
+
+Not asked of ``pg_settings``, which computes every setting: milliseconds of each connection.
+"""
 
 CONNECTION_FAILURES = (
     OSError,
