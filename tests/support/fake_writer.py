@@ -131,10 +131,10 @@ class FakeWriter:
     def _outcome(self, batch: Batch, part: Part) -> Outcome:
         if part.key is None:
             known = batch.own_key in self.database.ledger
-            return Duplicate(part.storable, part.rejected) if known else _stored(part)
+            return Duplicate(part.storable, part.rejected) if known else part.stored()
         before = self.database.ledger.get(part.key)
         if before is None:
-            return _stored(part)
+            return part.stored()
         return before if self.database.digests[part.key] == part.digest else Failed(KeyReusedError())
 
     def _commit(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
@@ -148,8 +148,3 @@ class FakeWriter:
                 rejected = part.rejected + len(part.points) - part.storable
                 self.database.ledger[part.key] = Duplicate(part.storable, rejected)
                 self.database.digests[part.key] = part.digest
-
-
-def _stored(part: Part) -> Stored:
-    aside = part.set_aside
-    return Stored(part.storable, dict(aside.counts), tuple(aside.rejects)) if aside else Stored(part.storable)

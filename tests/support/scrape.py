@@ -1,7 +1,11 @@
 """Read a server's metrics as Prometheus does."""
 
+import asyncio
+
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.eventually import HANG_S, POLL_S
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -32,3 +36,15 @@ def check_balance(samples: Samples) -> None:
     outcomes = by_label(samples, "ingestor_points_total", "outcome")
     received = value_of(samples, "ingestor_points_received_total")
     assert received == sum(outcomes.values()) + value_of(samples, "ingestor_points_held"), outcomes
+
+
+async def points_held(http_port: int) -> float:
+    """Return how many points have no outcome yet."""
+    return value_of(await scrape(http_port), "ingestor_points_held")
+
+
+async def until_nothing_is_held(http_port: int) -> None:
+    """Wait until every point has an outcome."""
+    async with asyncio.timeout(HANG_S):
+        while await points_held(http_port):
+            await asyncio.sleep(POLL_S)

@@ -5,7 +5,7 @@ ago and fewer than ``batch_rows`` wait. Of the rules tried only this one serves 
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from ingestor.errors import InvalidRequestError, TransientError, Violation
 from ingestor.pipeline.deferred import DeferredRequests
 from ingestor.pipeline.held import Held, State
 from ingestor.points import Points
-from ingestor.storage.contract import Deferred
+from ingestor.storage.contract import Deferred, chunk_lock
 
 HIGH_WATERMARK, LOW_WATERMARK = 0.8, 0.6
 MAX_CHUNKS = 32
@@ -110,18 +110,19 @@ class Buffer:
         Raises:
             TransientError: they would have to wait.
         """
-        if self._lock_on(points) is not None and self._deferred.size_bytes > self._rules.limit_bytes * DEFERRED_SHARE:
-            raise _locked()
+        deferred = self._lock_on(points)
+        if deferred is not None and self._deferred.size_bytes > self._rules.limit_bytes * DEFERRED_SHARE:
+            raise deferred.error
 
     def add(self, held: Held) -> None:
         """Take a request in; ``check_room``, ``check_width`` and ``check_locks`` came before."""
         self.points += held.points
         self.size_bytes += held.size_bytes
-        waits_for = self._lock_on(held.part.points)
-        if waits_for is None:
+        deferred = self._lock_on(held.part.points)
+        if deferred is None:
             self._enqueue(held)
         else:
-            self.defer(held, Deferred(_locked(), waits_for))
+            self.defer(held, deferred)
 
     def add_repeat(self, held: Held, points: int) -> None:
         """Count points that wait along with a held request; negative ones leave."""
@@ -274,16 +275,13 @@ class Buffer:
     def _is_queued(self, held: Held) -> bool:
         return id(held) in self._fresh or id(held) in self._wide
 
-    def _lock_on(self, points: Points) -> Hashable | None:
+    def _lock_on(self, points: Points) -> Deferred | None:
         """Return what points must wait for that somebody has locked, None if they need not wait."""
         first, last = self._span(points)
-        chunks = (("chunk", number) for number in range(first, last + 1)) if self._deferred.size_bytes else ()
-        return next((chunk for chunk in chunks if chunk in self._deferred), None)
+        numbers = range(first, last + 1) if self._deferred.size_bytes else ()
+        locked = (number for number in numbers if chunk_lock(number) in self._deferred)
+        return next(map(Deferred.behind_chunk, locked), None)
 
     def _span(self, points: Points) -> tuple[int, int]:
         """Return the numbers of the first and the last chunk that ``points`` touch."""
         return points.first_us // self.chunk_us, points.last_us // self.chunk_us
-
-
-def _locked() -> TransientError:
-    return TransientError("somebody has locked a chunk that it needs", reason="chunk_locked")

@@ -14,7 +14,6 @@ from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held
 from ingestor.pipeline.settlement import Settlement
 from ingestor.storage.contract import Deferred, ErrorClass, Failed, FlushError
-from ingestor.storage.rows import describe_point
 from ingestor.storage.set_aside import REFUSED
 
 MAX_BLAMES = 8
@@ -127,12 +126,8 @@ class FailedFlush:
         """Deal with a request that failed alone; ``commits`` is how many there were when its batch failed."""
         if reason := _CERTAIN.get(error.error_class):
             await self._set_aside(error, held, reason)
-        elif self._is_to_blame(held, commits):
-            if held.part.to_blame:
-                await self._set_aside(error, held, REFUSED)
-                return
-            held.part.to_blame = True  # its next try looks for the rows at fault
-            self._defer(held)
+        elif self._blame(held, commits):
+            await self._set_aside(error, held, REFUSED)
         else:
             self._defer(held)
 
@@ -143,12 +138,9 @@ class FailedFlush:
             self._share(helds)
             self._give_back(helds)
             return
-        held = helds[0]
-        if self._is_to_blame(held, self._health.commits):
-            if held.part.to_blame:
-                _set_aside(held, error, REFUSED)
-            held.part.to_blame = True
-        self._defer(held)
+        if self._blame(helds[0], self._health.commits):
+            _set_aside(helds[0], error, REFUSED)
+        self._defer(helds[0])
 
     def _share(self, helds: list[Held]) -> None:
         """Count a failure of many, if others were stored since each one's last."""
@@ -156,12 +148,17 @@ class FailedFlush:
             held.failures += held.blamed_at != self._health.commits
             held.blamed_at = self._health.commits
 
-    def _is_to_blame(self, held: Held, commits: int) -> bool:
-        """Count a failure that others did not share; return True once there were too many."""
+    def _blame(self, held: Held, commits: int) -> bool:
+        """Count a failure that others did not share; return True if not even the search for its rows at fault helped.
+
+        After too many such failures its next try is that search.
+        """
+        searched = held.part.to_blame
         since = commits if held.blamed_at is None else held.blamed_at
         held.blames += self._health.commits > since
         held.blamed_at = self._health.commits
-        return held.blames >= MAX_BLAMES
+        held.part.to_blame = held.blames >= MAX_BLAMES
+        return searched
 
     async def _set_aside(self, error: FlushError, held: Held, reason: str) -> None:
         """Settle a request with none of its points stored, under its key, its points kept in ``rejects``."""
@@ -192,10 +189,7 @@ class FailedFlush:
 
 
 def _set_aside(held: Held, error: FlushError, reason: str) -> None:
-    part = held.part
-    part.set_points_aside(
-        range(len(part.points)), reason, lambda at: describe_point(part.points, at, reason, str(error))
-    )
+    held.part.set_points_aside(range(len(held.part.points)), reason, str(error))
 
 
 def _joined(parts: list[list[Held]]) -> list[Held]:

@@ -1,7 +1,7 @@
 """What the pipeline asks of the storage and what it gets back: the border that a fake stands in for."""
 
 import uuid
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext
 
 from ingestor.errors import IngestorError, TransientError
 from ingestor.points import Points, Reject, SlotColumn
+from ingestor.storage.rows import describe_point
 from ingestor.storage.set_aside import SetAside
 
 
@@ -56,10 +57,15 @@ class Part:
         """Return the series of the points that may still be stored."""
         return self.points.slots if self.set_aside is None else self.points.slots[~self.set_aside.marks]
 
-    def set_points_aside(self, positions: Iterable[int], reason: str, describe: Callable[[int], Reject]) -> None:
+    def set_points_aside(self, positions: Iterable[int], reason: str, message: str) -> None:
         """Leave points out of every further attempt."""
         self.set_aside = self.set_aside or SetAside.of(len(self.points))
-        self.set_aside.add(positions, reason, describe)
+        self.set_aside.add(positions, reason, lambda at: describe_point(self.points, at, reason, message))
+
+    def stored(self) -> "Stored":
+        """Return the outcome if its COMMIT succeeds."""
+        aside = self.set_aside
+        return Stored(self.storable, dict(aside.counts), tuple(aside.rejects)) if aside else Stored(self.storable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class Failed:
     error: IngestorError
 
 
+def chunk_lock(number: int) -> Hashable:
+    """Return what parts wait for that have points in a locked chunk, by its number in the order of time."""
+    return ("chunk", number)
+
+
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """Nothing of the part is stored now; it waits for something that the other parts need not wait for.
@@ -101,6 +112,15 @@ class Deferred:
     error: TransientError
     waits_for: Hashable | None
     claimed: bool = False
+
+    @classmethod
+    def behind_chunk(cls, number: int) -> "Deferred":
+        """Return the outcome of a part with points in a chunk that somebody has locked."""
+        return cls(
+            TransientError("somebody has locked a chunk that it needs", reason="chunk_locked"),
+            chunk_lock(number),
+            claimed=True,
+        )
 
 
 Settled = Stored | Duplicate | Failed

@@ -19,7 +19,7 @@ from ingestor.errors import PermanentError, TransientError
 from ingestor.points import Reject
 from ingestor.storage.claims import PartClaims
 from ingestor.storage.connection import Connection, describe
-from ingestor.storage.contract import Batch, Deferred, ErrorClass, Failed, FlushError, Outcome, Part, Stored
+from ingestor.storage.contract import Batch, Deferred, ErrorClass, Failed, FlushError, Outcome, Part
 from ingestor.storage.copy_rows import blocks, copy_block, copy_rows
 from ingestor.storage.isolation import Isolation, rows_of
 from ingestor.storage.ledger import Floor
@@ -172,7 +172,7 @@ class Flush:
         if search:
             await claims.correct(ours)
         for index in ours:
-            self._outcomes[index] = _stored(self._parts[index])
+            self._outcomes[index] = self._parts[index].stored()
         return ours
 
     async def _copy_by_blocks(self, rows: Rows, ours: Sequence[int]) -> None:
@@ -188,7 +188,7 @@ class Flush:
             refused = await copy_block(self._connection, rows, first, end, to_blame=self._to_blame)
             for row, message in refused.items():
                 owner, position = rows.locate(row)
-                _refuse(self._parts[ours[owner]], [position], message)
+                self._parts[ours[owner]].set_points_aside([position], REFUSED, message)
 
     async def _keep_rejects(self, stored: Sequence[int]) -> None:
         rejects: list[Reject] = []
@@ -202,15 +202,6 @@ class Flush:
         if kept:
             with self._measure("rejects"):
                 await keep_rejects(self._connection, self._settings.pod, kept)
-
-
-def _stored(part: Part) -> Stored:
-    aside = part.set_aside
-    return Stored(part.storable, dict(aside.counts), tuple(aside.rejects)) if aside else Stored(part.storable)
-
-
-def _refuse(part: Part, positions: Sequence[int], message: str) -> None:
-    part.set_points_aside(positions, REFUSED, lambda at: describe_point(part.points, at, REFUSED, message))
 
 
 def _still_searching() -> TransientError:

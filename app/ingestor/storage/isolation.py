@@ -56,8 +56,7 @@ class Isolation:
         for number, first in zip(*np.unique(numbers, return_index=True), strict=True):
             if not await self._is_locked(int(rows.times_us[first])):
                 continue
-            error = TransientError("somebody has locked a chunk that it needs", reason="chunk_locked")
-            deferred = Deferred(error, ("chunk", int(number)), claimed=True)
+            deferred = Deferred.behind_chunk(int(number))
             owners = {rows.locate(int(row))[0] for row in np.flatnonzero(numbers == number)}
             found |= {self._chosen[owner]: deferred for owner in owners}
         return found

@@ -11,7 +11,6 @@ from ingestor.errors import LimitError, TransientError
 from ingestor.points import SeriesTable, SlotColumn
 from ingestor.storage.connection import Connection, describe
 from ingestor.storage.contract import Deferred, ErrorClass, Failed, Outcome, Part
-from ingestor.storage.rows import describe_point
 from ingestor.storage.series import NewSeriesLimit, Unregistered, register_series
 from ingestor.storage.set_aside import REFUSED
 from ingestor.storage.sqlstate import classify
@@ -116,8 +115,6 @@ def _set_aside(part: Part, messages: Mapping[int, str], reason: str) -> None:
     """Set aside the points of the series in ``messages``, by slot."""
     if not messages:
         return
-    positions = np.flatnonzero(np.isin(part.points.slots, [*messages])).tolist()
     slots = part.points.slots
-    part.set_points_aside(
-        positions, reason, lambda at: describe_point(part.points, at, reason, messages[int(slots[at])])
-    )
+    for position in np.flatnonzero(np.isin(slots, [*messages])).tolist():
+        part.set_points_aside([position], reason, messages[int(slots[position])])

@@ -12,7 +12,7 @@ from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database
 from support.obstacles import chunk_of, locked
 from support.points import count_samples, rows
-from support.scrape import check_balance, scrape, value_of
+from support.scrape import check_balance, points_held, scrape, until_nothing_is_held
 from support.service import Service, error_reason, running_service
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -62,9 +62,8 @@ async def test_live_points_do_not_wait_for_a_locked_chunk(
         await _live(service, calm)
         async with locked(database, chunk):
             late = await _live_and_late(service, behind_lock)
-            assert value_of(await scrape(service.http_port), "ingestor_points_held") == late
-        while value_of(await scrape(service.http_port), "ingestor_points_held"):
-            await asyncio.sleep(0.02)
+            assert await points_held(service.http_port) == late
+        await until_nothing_is_held(service.http_port)
         check_balance(await scrape(service.http_port))
     assert await count_samples(database.admin_url) == 1 + late + 4 * LIVE
     ratios = (statistics.median(behind_lock) / statistics.median(calm), _p99(behind_lock) / _p99(calm))
@@ -93,8 +92,6 @@ async def test_what_waits_for_a_lock_is_bounded_and_the_rest_told_to_come_back(d
                 "CHUNK_LOCKED",
             )
             assert (await service.client.write(rows([1.0]))).accepted_points == 1
-        async with asyncio.timeout(30):
-            while value_of(await scrape(service.http_port), "ingestor_points_held"):
-                await asyncio.sleep(0.02)
+        await until_nothing_is_held(service.http_port)
     assert taken > 0
     assert await count_samples(database.admin_url) == 2 + taken * size

@@ -10,7 +10,7 @@ from analytics.v1 import ingestor_pb2 as pb
 from support.database import Database
 from support.obstacles import allow, refuse
 from support.points import count_samples, fetch_value, rows
-from support.scrape import by_label, check_balance, scrape, value_of
+from support.scrape import by_label, check_balance, points_held, scrape, until_nothing_is_held
 from support.service import Client, client_of, running_service, service_process
 
 BAD = 4
@@ -25,10 +25,6 @@ def _bad(number: int) -> pb.WriteRequest:
             pb.Point(service_name="s", metric_name="good", double_value=1.0),
         ],
     )
-
-
-async def _points_held(http_port: int) -> float:
-    return value_of(await scrape(http_port), "ingestor_points_held")
 
 
 async def _write_good(client: Client) -> int:
@@ -69,7 +65,7 @@ async def test_requests_that_the_database_refuses_do_not_stop_the_others(
         for number in range(BAD):
             await client.write(_bad(number))
         refused = [await _write_good(client) for _ in range(20)]
-        while await _points_held(process.http_port):
+        while await points_held(process.http_port):
             refused.append(await _write_good(client))
             await asyncio.sleep(0.02)
         samples = await scrape(process.http_port)
@@ -92,6 +88,5 @@ async def test_a_damaged_table_of_series_does_not_stop_points_of_series_that_are
         for _ in range(20):
             assert (await service.client.write(rows([1.0], name="known"), timeout_s=10)).accepted_points == 1
         await allow(database, "series")
-        while await _points_held(service.http_port):
-            await asyncio.sleep(0.05)
+        await until_nothing_is_held(service.http_port)
     assert await count_samples(database.admin_url) == 31

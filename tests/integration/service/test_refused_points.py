@@ -1,6 +1,5 @@
 """Points that the database refuses are set aside, as many as they are; all others of their request are stored."""
 
-import asyncio
 import math
 
 import grpc
@@ -11,8 +10,8 @@ from ingestor.keys import mint_key
 from support.database import Database, fetch
 from support.obstacles import constrain, refuse
 from support.points import count_samples, fetch_value, key_bytes, rows
-from support.scrape import by_label, check_balance, scrape, value_of
-from support.service import Service, error_reason, running_service
+from support.scrape import by_label, check_balance, scrape, until_nothing_is_held
+from support.service import error_reason, running_service
 
 POINTS = 20_000
 REFUSED = "refused_by_database"
@@ -23,12 +22,6 @@ def _values(bad: int) -> list[float]:
     step = POINTS / bad
     negative = {int(n * step) for n in range(bad)}
     return [-1.0 - n if n in negative else float(n) for n in range(POINTS)]
-
-
-async def _idle(service: Service) -> None:
-    async with asyncio.timeout(60):
-        while value_of(await scrape(service.http_port), "ingestor_points_held"):
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("ack", [pb.ACK_COMMITTED, pb.ACK_BUFFERED], ids=["committed", "buffered"])
@@ -49,7 +42,7 @@ async def test_any_number_of_refused_points_is_set_aside(database: Database, bad
         else:
             reply = await service.client.write(request, timeout_s=60)
             assert reply.accepted_points == POINTS - (bad if ack == pb.ACK_COMMITTED else 0)
-        await _idle(service)
+        await until_nothing_is_held(service.http_port)
         samples = await scrape(service.http_port)
         check_balance(samples)
         assert by_label(samples, "ingestor_points_rejected_total", "reason") == {REFUSED: bad}
