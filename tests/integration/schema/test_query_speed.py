@@ -1,7 +1,8 @@
 """How fast Grafana's questions are answered from 30 million points while more come in.
 
 The database has the settings that timescaledb-tune gives a machine of this size, as TimescaleDB's image does at its
-first start. The points come through a server, and a vacuum follows as autovacuum would do.
+first start. The points come through a server, and a vacuum follows as autovacuum would do. Each answer is compared with
+a scan that the test writes by hand, in the same minute, for machines differ by a factor of three.
 """
 
 import asyncio
@@ -29,10 +30,9 @@ POINTS = 30_000_000
 SERIES = 10_000
 RATE = 5_000
 """Points/s that come in meanwhile: five times what 10,000 series with a point each 10 s are."""
-NEWEST_S = 0.020
-SIX_HOURS_S = 1.0
-ROUNDS = 3
 
+MOST = {"newest": 0.01, "six hours": 1.3, "buckets": 0.6, "rate": 0.8}
+"""Of what ``BY_HAND`` takes at the same time. Measured: 0.002, 1.02, 0.37 and 0.50 of 1.1 s on two busy cores."""
 NEWEST = (
     "SELECT time, value FROM metrics WHERE service_name = 'synthetic' AND metric_name = 'synthetic.walk.3'"
     " AND labels @> $1 AND time > now() - interval '1 hour' ORDER BY time DESC LIMIT 1"
@@ -41,6 +41,12 @@ SIX_HOURS = (
     "SELECT time_bucket('5 minutes', time), avg(value), max(value), count(*) FROM metrics"
     " WHERE service_name = 'synthetic' AND metric_name = $1 AND time > now() - interval '6 hours' GROUP BY 1 ORDER BY 1"
 )
+IDS = "SELECT array_agg(id) FROM series WHERE service_name = 'synthetic' AND metric_name = 'synthetic.walk.3'"
+BY_HAND = (
+    "SELECT time_bucket('5 minutes', time), avg(value), max(value), count(*) FROM samples"
+    " WHERE series_id = ANY ($1) AND time > now() - interval '6 hours' GROUP BY 1 ORDER BY 1"
+)
+"""The same from the table itself, for the 1,000 series of a metric: what the machine needs for as many points."""
 EACH_SERIES = (
     "SELECT * FROM {}('synthetic', $1, now() - interval '6 hours', now(), '5 minutes', '{{\"region\": \"eu-west-1\"}}')"
 )
@@ -82,22 +88,23 @@ async def _more_points(service: ServiceProcess) -> AsyncIterator[None]:
     assert report["points_given_up"] == report["points_refused"] == report["points_rejected"] == 0
 
 
-async def _times(connection: Any, query: str, arguments: list[str], least_rows: int, limit_s: float) -> list[float]:
-    """Return how long the query takes with each of the arguments, in seconds.
+async def _ratios(connection: Any, query: str, arguments: list[str], least_rows: int) -> tuple[float, float]:
+    """Return the median of how long the query takes as a multiple of ``BY_HAND``, and of how long that takes, in s."""
+    times_s, by_hand_s = [], []
+    ids = await connection.fetchval(IDS)
+    for argument in arguments:
+        times_s.append(await _time(connection, query, argument, least_rows))
+        by_hand_s.append(await _time(connection, BY_HAND, ids, 72))
+    reference_s = statistics.median(by_hand_s)
+    return statistics.median(times_s) / reference_s, reference_s
 
-    Of the first round whose median is within the limit, else of the last: what else the machine does only slows it.
-    """
-    for _ in range(ROUNDS):
-        seen = []
-        for argument in arguments:
-            start = time.perf_counter()
-            rows = await connection.fetch(query, argument)
-            seen.append(time.perf_counter() - start)
-            assert len(rows) >= least_rows
-            await asyncio.sleep(0.05)
-        if statistics.median(seen) <= limit_s:
-            break
-    return seen
+
+async def _time(connection: Any, query: str, argument: Any, least_rows: int) -> float:
+    await asyncio.sleep(0.05)
+    start = time.perf_counter()
+    rows = await connection.fetch(query, argument)
+    assert len(rows) >= least_rows
+    return time.perf_counter() - start
 
 
 async def test_thirty_million_points_answer_at_once_while_more_come_in(
@@ -114,17 +121,13 @@ async def test_thirty_million_points_answer_at_once_while_more_come_in(
         reader = await asyncpg.connect(private_server.database.reader_url, timeout=5, command_timeout=60)
         async with _more_points(service):
             await asyncio.sleep(2)
-            newest = await _times(reader, NEWEST, hosts, 1, NEWEST_S)
-            six_hours = await _times(reader, SIX_HOURS, metrics, 72, SIX_HOURS_S)
-            buckets = await _times(reader, EACH_SERIES.format("buckets"), metrics, 72 * 200, SIX_HOURS_S)
-            rates = await _times(reader, EACH_SERIES.format("rate"), metrics, 72 * 200, SIX_HOURS_S)
+            found = {
+                "newest": await _ratios(reader, NEWEST, hosts, 1),
+                "six hours": await _ratios(reader, SIX_HOURS, metrics, 72),
+                "buckets": await _ratios(reader, EACH_SERIES.format("buckets"), metrics, 72 * 200),
+                "rate": await _ratios(reader, EACH_SERIES.format("rate"), metrics, 72 * 200),
+            }
         await reader.close(timeout=5)
-    figures = {"newest": newest, "six hours": six_hours, "buckets": buckets, "rate": rates}
-    told = {
-        name: f"{statistics.median(all_s) * 1e3:.1f}, at most {max(all_s) * 1e3:.1f}" for name, all_s in figures.items()
-    }
-    record_property("figures", f"medians in ms: {told}")
-    assert statistics.median(newest) <= NEWEST_S
-    assert statistics.median(six_hours) <= SIX_HOURS_S
-    assert statistics.median(buckets) <= SIX_HOURS_S
-    assert statistics.median(rates) <= SIX_HOURS_S
+    told = {name: f"{ratio:.3f} of {reference_s * 1e3:.0f} ms" for name, (ratio, reference_s) in found.items()}
+    record_property("figures", f"medians, as multiples of a scan by hand: {told}")
+    assert {name: ratio for name, (ratio, _) in found.items() if ratio > MOST[name]} == {}
