@@ -5,9 +5,11 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
@@ -21,7 +23,8 @@ from support.service import Service, http_status, running_service, service_proce
 
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 ANALYTICS = "analytics.v1.AnalyticsService"
-COMMITTED_P50_S = 0.006
+MOST = 3.0
+"""Of an empty call and a commit by hand at the same time. Measured: 2.1 to 2.3 of 1 ms; 1.3 of 7 ms on busy cores."""
 LONE_CALLS = 200
 
 
@@ -43,14 +46,18 @@ async def test_a_client_of_the_original_four_fields_works_unchanged(database: Da
 
 
 @pytest.mark.alone
-async def test_a_lone_original_client_waits_six_milliseconds_at_the_median(database: Database, tmp_path: Path) -> None:
+async def test_a_lone_original_client_waits_little_longer_than_a_call_and_a_commit_take(
+    database: Database, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     request_class, reply_class = original_messages()
     request: Any = request_class(service_name="billing", metric_name="invoices", value=7)
-    waits_s = []
+    waits_s, floors_s = [], []
     async with (
         service_process(database.writer_url, tmp_path / "log") as service,
         _channel(service.grpc_port) as channel,
     ):
+        connection = await asyncpg.connect(database.admin_url, timeout=HANG_S, command_timeout=HANG_S)
+        await connection.execute("CREATE TABLE floor (value float8)")
         call: Any = channel.unary_unary(
             f"/{ANALYTICS}/LogMetric",
             request_serializer=request_class.SerializeToString,
@@ -60,7 +67,14 @@ async def test_a_lone_original_client_waits_six_milliseconds_at_the_median(datab
             started = time.perf_counter()
             assert (await call(request)).success
             waits_s.append(time.perf_counter() - started)
-    assert statistics.median(waits_s) <= COMMITTED_P50_S, sorted(waits_s)
+            started = time.perf_counter()
+            await _health(channel, "")
+            await connection.execute("INSERT INTO floor VALUES (7)")
+            floors_s.append(time.perf_counter() - started)
+        await connection.close(timeout=5)
+    median_s, floor_s = statistics.median(waits_s), statistics.median(floors_s)
+    record_property("figures", f"p50 {median_s * 1e3:.2f} ms; an empty call and a commit {floor_s * 1e3:.2f} ms")
+    assert median_s <= floor_s * MOST
 
 
 async def test_reflection_alone_lists_describes_and_calls(database: Database) -> None:
