@@ -4,6 +4,9 @@ import os
 
 # gRPC's handlers around fork() crash a child now and then, and the tests start PostgreSQL beside gRPC's threads.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# What a developer's shell says of another database would complete the URLs of the tests' own.
+for name in [name for name in os.environ if name.startswith("PG")]:
+    del os.environ[name]
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

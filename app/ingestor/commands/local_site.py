@@ -55,7 +55,9 @@ async def _bootstrap_own(admin_url: str, spec: SchemaSpec) -> LocalSite:
     ]
     await bootstrap(admin_url, Roles.for_schema(spec.name, *passwords))
     writer_url = _as_user(admin_url, names.writer, passwords[1])
-    return LocalSite(admin_url, writer_url, _as_user(admin_url, names.reader, passwords[2]))
+    # People type this one in a shell that may ask for TLS, which the server does not have.
+    reader_url = f"{_as_user(admin_url, names.reader, passwords[2])}?sslmode=disable"
+    return LocalSite(admin_url, writer_url, reader_url)
 
 
 def _as_user(url: str, user: str, password: str) -> str:

@@ -1,5 +1,6 @@
 """A database with TimescaleDB for as long as a block runs: the given one, or one on this machine."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ async def running_database(
     """Give a database named ``ingestor`` that has TimescaleDB, and stop its server when the block ends.
 
     ``given_url`` is used as it is: nothing is made, checked or stopped. ``instance`` names the data, which stay from
-    one run to the next. ``find`` says where a TimescaleDB comes from.
+    one run to the next. ``find`` says where a TimescaleDB comes from. Unless a URL is given, this process forgets the
+    variables of PostgreSQL's clients.
 
     Raises:
         InstanceBusyError: another process uses this instance.
@@ -68,6 +70,7 @@ async def running_database(
         say("Database: the one of INGESTOR_DATABASE_URL")
         yield AdminDatabase(given_url, "the database of INGESTOR_DATABASE_URL")
         return
+    _forget_other_databases()
     server = await find_server(cache, instance, say, find)
     await server.start()
     try:
@@ -76,6 +79,12 @@ async def running_database(
         yield AdminDatabase(server.url(DATABASE), server.description)
     finally:
         await server.stop()
+
+
+def _forget_other_databases() -> None:
+    """Drop ``PGSSLMODE`` and the like: a shell has them for another database, and they would complete our URLs."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 async def find_server(cache: Path, instance: str, say: Say, find: Find = find_or_install) -> Server:

@@ -55,9 +55,11 @@ def _instance_in(directory: Path, database_server: DatabaseServer) -> str:
 
 
 @asynccontextmanager
-async def _other_process(directory: Path, instance: str) -> AsyncIterator[tuple["subprocess.Popen[str]", str]]:
+async def _other_process(
+    directory: Path, instance: str, **variables: str
+) -> AsyncIterator[tuple["subprocess.Popen[str]", str]]:
     """Run the database in another process; give that and the database's URL once it is up."""
-    process = _spawn(directory, instance)
+    process = _spawn(directory, instance, **variables)
     try:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -69,14 +71,14 @@ async def _other_process(directory: Path, instance: str) -> AsyncIterator[tuple[
         await asyncio.to_thread(process.communicate)
 
 
-def _spawn(directory: Path, instance: str) -> "subprocess.Popen[str]":
+def _spawn(directory: Path, instance: str, **variables: str) -> "subprocess.Popen[str]":
     """Start it in a session of its own, as in a terminal: a Ctrl-C there reaches all that did not leave it."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(directory.parent.parent), instance],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,
     )
 
@@ -137,6 +139,34 @@ async def test_after_a_ctrl_c_the_block_can_still_use_the_database_and_then_it_s
         assert process.stdout.read() == "drained\n"
     assert _servers(directory) == []
     assert (directory / "log").read_text().rstrip().endswith("database system is shut down")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PGSSLMODE": "require"},
+        {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/nowhere"},
+        {"PGTARGETSESSIONATTRS": "standby"},
+        {
+            "PGHOST": "nowhere.invalid",
+            "PGPORT": "1",
+            "PGUSER": "somebody",
+            "PGPASSWORD": "wrong",
+            "PGDATABASE": "other",
+        },
+        {"PGSERVICE": "elsewhere", "PGSERVICEFILE": "/nowhere", "PGPASSFILE": "/nowhere", "PGOPTIONS": "-c work_mem=x"},
+    ],
+    ids="_".join,
+)
+async def test_what_a_shell_sets_for_another_database_is_of_no_account(
+    directory: Path, instance: str, variables: dict[str, str]
+) -> None:
+    async with _other_process(directory, instance, **variables) as (process, url):
+        assert await _value(url, "SELECT 1") == 1
+        os.killpg(process.pid, signal.SIGINT)
+        await eventually(lambda: process.poll() is not None)
+        assert process.stdout is not None
+        assert process.stdout.read() == "drained\n"
 
 
 async def test_a_killed_process_leaves_a_server_that_the_next_one_replaces(directory: Path, instance: str) -> None:
