@@ -7,6 +7,7 @@ import pytest
 
 from ingestor.schema.apply import apply_schema
 from ingestor.schema.connect import Connection
+from support.database import execute
 
 from .conftest import Site
 
@@ -121,3 +122,17 @@ async def test_beats_expire_after_thirty_days(writer: Connection, owner: Connect
     )
     assert await _maintain(writer) == (0, 1, False)
     assert await owner.fetchval("SELECT count(*) FROM ledger_beat") == 2
+
+
+@pytest.mark.usefixtures("hourly")
+async def test_a_publication_of_all_tables_keeps_old_rows_from_no_table(
+    site: Site, writer: Connection, owner: Connection
+) -> None:
+    await execute(site.admin_url, "CREATE PUBLICATION everything FOR ALL TABLES")
+    await writer.execute("INSERT INTO samples VALUES (now(), 1, 42)")
+    await owner.execute("INSERT INTO rejects (at) VALUES (now() - interval '8 days')")
+    await writer.execute("INSERT INTO ledger_beat VALUES (now() - interval '31 days')")
+    await writer.execute("INSERT INTO ledger VALUES (gen_random_uuid(), 1, 1, 0)")
+    assert (await _maintain(writer))[:2] == (1, 1)
+    assert await writer.execute("DELETE FROM ledger") == "DELETE 1"
+    assert [row["value"] for row in await owner.fetch("SELECT value FROM samples")] == [42]
