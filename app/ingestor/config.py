@@ -21,7 +21,7 @@ AckName = Literal["committed", "buffered"]
 class Settings(BaseSettings):
     """Settings of one ingestor pod; every field is the variable ``INGESTOR_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
     database_url: SecretStr = Field(description="TimescaleDB DSN of the writer role; never logged.")
     database_schema: str = Field("analytics", pattern=r"^[a-z_][a-z0-9_]{0,39}$", description="Schema of our tables.")

@@ -14,7 +14,7 @@ ENV_PREFIX = "INGESTOR_OPERATOR_"
 class WatchSettings(BaseSettings):
     """Which namespaces are looked at."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, allow_inf_nan=False)
 
     namespaces: str = Field("", description="Namespaces to serve, separated by commas; empty serves the cluster.")
 

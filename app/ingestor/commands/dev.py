@@ -18,6 +18,7 @@ from ingestor.commands.foreground import foreground
 from ingestor.commands.local_site import LocalSite, local_site
 from ingestor.commands.serve import stop_on_signals
 from ingestor.config import load_settings
+from ingestor.load.options import LoadOptions
 from ingestor.local.tether import tie_process
 from ingestor.runtime import Runtime
 from ingestor.schema.spec import SchemaSpec
@@ -38,6 +39,7 @@ def dev(
     interval_s: Annotated[float, typer.Option("--interval", help="Seconds between readings of this machine.")] = 5.0,
 ) -> None:
     """Run TimescaleDB, the schema and the server here, and stream this machine's metrics into it."""
+    LoadOptions(points=burst, machine=True, interval_s=interval_s)  # refused here, before anything starts
     with foreground():
         code = uvloop.run(_dev(burst, interval_s, Console()))
     raise typer.Exit(code)

@@ -4,8 +4,10 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from math import isfinite
 
 from ingestor.client.encode import Form
+from ingestor.client.target import check_target
 from ingestor.errors import ConfigurationError
 from ingestor.points import Ack
 
@@ -55,12 +57,14 @@ class LoadOptions:
     drain_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if _is_ipv6(self.target):  # gRPC would take all of it for the address, and another port
-            raise ConfigurationError("--target: write an IPv6 address in brackets, as in [::1]:50051")
+        self._check_target()
         if self.points < 0 or self.series < 1 or self.seed < 0:
             raise ConfigurationError("--points and --seed must not be negative, --series must be 1 or more")
         if not self.points and not self.machine:
             raise ConfigurationError("nothing to send: give --points, or --machine, or both")
+        for option, number in self._decimals().items():
+            if not isfinite(number):
+                raise ConfigurationError(f"{option} must be a finite number")
         if self.interval_s <= 0 or self.give_up_after_s <= 0:
             raise ConfigurationError("--interval and --give-up-after must be above 0 seconds")
         if min(self.duration_s, self.rate, self.in_flight, self.points_per_request) < 0:
@@ -73,6 +77,22 @@ class LoadOptions:
                 f"{self.points} points over {self.series} series reach more than 30 days back, and the server "
                 f"takes 31: use --series {least} or more, or --points {most} or fewer"
             )
+
+    def _check_target(self) -> None:
+        if _is_ipv6(self.target):  # gRPC would take all of it for the address, and another port
+            raise ConfigurationError("--target: write an IPv6 address in brackets, as in [::1]:50051")
+        try:
+            check_target(self.target)
+        except ValueError as error:
+            raise ConfigurationError(f"--target: {error}") from error
+
+    def _decimals(self) -> dict[str, float]:
+        return {
+            "--rate": self.rate,
+            "--duration": self.duration_s,
+            "--interval": self.interval_s,
+            "--give-up-after": self.give_up_after_s,
+        }
 
     @property
     def steps(self) -> int:

@@ -1,10 +1,12 @@
 """A target that is not there, or is something else, is named with the cause; its points are certainly not stored."""
 
 import asyncio
+import os
 import socket
 import socketserver
 import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -139,6 +141,34 @@ async def test_a_server_that_wants_tls(tmp_path: Path) -> None:
 async def test_something_that_says_nothing() -> None:
     with listening(silent) as target:
         await check_unsent(target, "there is no connection to")
+
+
+PROGRAM = """
+import asyncio, sys
+from ingestor.client.connection import Connection
+from ingestor.client.attempts import Attempts
+from support.client import one_request
+
+async def main():
+    connection = Connection(sys.argv[1])
+    print(await connection.call(one_request(), (), 20.0, Attempts(lambda *_: None)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+async def test_a_proxy_is_not_asked_for_this_machine(variable: str) -> None:
+    with listening(http1) as target, listening(http1) as proxy:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PROGRAM, target),
+            env=os.environ | {variable: f"http://{proxy}", "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+    assert target in output.decode()
+    assert proxy not in output.decode()
+    assert "proxy" not in output.decode().lower()
 
 
 async def test_time_up_without_a_connection_is_certain(retries: Retries) -> None:

@@ -78,6 +78,21 @@ async def test_an_output_that_nobody_reads_ends_it_quietly(redirect: str) -> Non
     assert output == ""
 
 
+@pytest.mark.parametrize("command", [("key",), ("--help",), SENDS_NOWHERE])
+async def test_an_output_on_a_full_disk_is_told_in_one_line(command: tuple[str, ...]) -> None:
+    code, errors = await _run(*INGESTOR, *command, redirect="2>&1 >/dev/full")
+    assert "Traceback" not in errors
+    assert errors.endswith("the output can't be written (No space left on device); what was asked for may be done\n")
+    assert code == 1
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf"])
+async def test_dev_refuses_an_interval_before_anything_starts(interval: str) -> None:
+    code, output = await _run(*INGESTOR, "dev", "--interval", interval, INGESTOR_DATABASE_URL=NOWHERE)
+    assert output.startswith("ingestor: --interval")
+    assert code == 1
+
+
 async def test_dev_ends_in_order_if_nobody_reads_its_output(database: Database) -> None:
     free = {"INGESTOR_GRPC_PORT": "0", "INGESTOR_HTTP_PORT": "0", "INGESTOR_DATABASE_URL": database.admin_url}
     _, errors = await _run(*INGESTOR, "dev", "--burst", "10", redirect="| head -1 >/dev/null", **free)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestor.config import MIB, load_settings
+from ingestor.config import MIB, Settings, load_settings
 from ingestor.errors import ConfigurationError
 
 URL = "postgresql://writer:secret@database/metrics"
@@ -58,6 +58,14 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object) -> None:
     assert f"INGESTOR_{name.upper()}:" in _fault(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_no_setting_is_without_an_end(value: str) -> None:
+    decimals = [name for name, field in Settings.model_fields.items() if field.annotation is float]
+    assert decimals
+    for name in decimals:
+        assert f"INGESTOR_{name.upper()}:" in _fault(**{name: value})
 
 
 @pytest.mark.parametrize(

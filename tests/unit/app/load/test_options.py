@@ -1,5 +1,6 @@
 """Options that cannot work are refused before anything is sent, in words that say what to change."""
 
+import math
 from typing import Any
 
 import pytest
@@ -14,11 +15,18 @@ from ingestor.load.options import LoadOptions
     [
         ({"target": "::1"}, "--target: write an IPv6 address in brackets"),
         ({"target": "::1:50051"}, "--target: write an IPv6 address in brackets"),
+        ({"target": ""}, "--target: target must be host:port"),
+        ({"target": "http://localhost:50051"}, "--target: .*without http://"),
+        ({"target": "localhost:99999"}, "--target: a port is from 1 to 65535"),
         ({"points": 0}, "--machine"),
         ({"points": -1}, "--points"),
         ({"series": 0}, "--series"),
         ({"seed": -1}, "--seed"),
         ({"rate": -1.0}, "--rate"),
+        ({"rate": math.nan}, "--rate must be a finite number"),
+        ({"duration_s": math.inf}, "--duration must be a finite number"),
+        ({"interval_s": math.nan}, "--interval must be a finite number"),
+        ({"give_up_after_s": math.inf}, "--give-up-after must be a finite number"),
         ({"in_flight": -1}, "--in-flight"),
         ({"duration_s": -1.0}, "--duration"),
         ({"interval_s": 0.0}, "--interval"),
