@@ -12,7 +12,7 @@ IMAGE ?= analytics-ingestor:0.1.0
 IMAGE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-database measure faults fuzz compose-test e2e dashboards lint format proto proto-release crd docs lock bench image ci clean
+.PHONY: help run test test-lowest test-database measure faults fuzz compose-test e2e dashboards lint format proto proto-release crd docs lock bench image ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ tests/community/node_modules/.made: tests/community/package.json
 
 test: .venv/.made tests/community/node_modules/.made ## Run every test that needs no cluster, on a machine of any speed
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not alone and not compose and not e2e"
+
+test-lowest: .venv/.made ## Try the oldest libraries that pyproject.toml allows: every module, the commands
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	$(BIN)/uv pip install --quiet --python build/lowest --resolution lowest-direct .
+	build/lowest/bin/python tests/support/import_everything.py
+	build/lowest/bin/ingestor key
+	build/lowest/bin/ingestor load --help >/dev/null
 
 measure: .venv/.made ## Measure what is promised of time and memory, on a machine that does nothing else
 	$(BIN)/pytest -m alone

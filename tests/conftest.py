@@ -1,9 +1,13 @@
 """The database fixtures. A machine without a TimescaleDB fails these tests; it never skips them."""
 
 import os
+import signal
 
 # gRPC's handlers around fork() crash a child now and then, and the tests start PostgreSQL beside gRPC's threads.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# Under nohup SIGHUP is ignored, by all that is started as well; with a handler of our own by us alone.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 # What a developer's shell says of another database would complete the URLs of the tests' own.
 for name in [name for name in os.environ if name.startswith("PG")]:
     del os.environ[name]

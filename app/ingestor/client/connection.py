@@ -6,6 +6,7 @@ of one message, which is the same on the wire: the message is handed over only o
 
 import asyncio
 import json
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ import grpc.aio
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.client.attempts import Attempts, Status, read_status
 from ingestor.client.encode import Method, Request
+from ingestor.client.failures import ForeignUseError
 from ingestor.client.target import is_on_this_machine
 from ingestor.propagation import Metadata
 
@@ -41,6 +43,7 @@ class Connection:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        _refuse_forked()
         # gRPC asks the proxy of http_proxy for this machine too, as curl and the gRPC of Go do not.
         proxy = ("grpc.enable_http_proxy", 0 if is_on_this_machine(target) else 1)
         self._channel = grpc.aio.insecure_channel(target, options=[*_OPTIONS, proxy])
@@ -99,6 +102,22 @@ async def _send_and_wait(stream: Any, payload: bytes) -> Answer | Status:
     except grpc.aio.AioRpcError as error:
         return read_status(error)
     return answer
+
+
+def _refuse_forked() -> None:
+    """Refuse what would crash or hang: gRPC's threads do not come along into a forked process.
+
+    Raises:
+        ForeignUseError: this process was forked from one that had used gRPC.
+    """
+    global _first_used_in  # noqa: PLW0603 - gRPC is one per process
+    _first_used_in = _first_used_in or os.getpid()
+    if _first_used_in != os.getpid():
+        text = f"process {_first_used_in} used a client before it forked this one, and gRPC can't follow"
+        raise ForeignUseError(f"{text}: fork before the first client, or start processes by spawn or forkserver")
+
+
+_first_used_in = 0
 
 
 def _unsent(status: Status, target: str) -> Status:

@@ -67,7 +67,7 @@ class Owner:
     def trouble(self) -> ClientClosedError | ForeignUseError:
         """Return what is wrong where this thread is not the owner."""
         if self.is_forked:
-            return ForeignUseError(f"{_BELONGS} in process {self._pid}: a forked process needs a client of its own")
+            return ForeignUseError(f"{_BELONGS} in process {self._pid}: this one was forked")
         if self.thread == NOBODY:
             return ClientClosedError("points are recorded inside the client's `async with` block only")
         return ForeignUseError(f"{_BELONGS}: other threads hand points over with `loop.call_soon_threadsafe`")

@@ -122,5 +122,5 @@ async def _show_newest(console: Console, reader_url: str) -> None:
     table.add_column("labels")
     for row in rows:
         time, service, metric, value, labels = row.values()
-        table.add_row(f"{time:%H:%M:%S}", service, metric, f"{value:.6g}", labels)
+        table.add_row(f"{time.astimezone():%H:%M:%S}", service, metric, f"{value:.6g}", labels)
     console.print(table)

@@ -29,8 +29,15 @@ async def _serve(settings: Settings) -> int:
     return await Runtime(settings).run(stop_on_signals())
 
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What ends a process that does not heed it, points in memory included. SIGQUIT stays as it is: it asks for a core."""
+
+
 def stop_on_signals() -> asyncio.Event:
-    """Return an event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
+    """Return an event that the first signal of those sets; a second one ends the process at once.
+
+    What the parent had ignored stays ignored, as ``nohup`` has it of SIGHUP.
+    """
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -40,6 +47,7 @@ def stop_on_signals() -> asyncio.Event:
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    for number in _ENDING:
+        if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, on_signal)
     return stop

@@ -148,7 +148,7 @@ def explain(error: BaseException, place: str) -> IngestorError:
         return TlsFailedError(f"{place}: {trouble}")
     if _AWAY_STATES.fullmatch(state) or isinstance(error, CONNECTION_FAILURES):
         return DatabaseUnavailableError(_describe_away(error, state, place, text))
-    return SchemaError(f"{place}: {text} (SQLSTATE {state or 'unknown'})")
+    return SchemaError(f"{place}: {full_words(error)} (SQLSTATE {state or 'unknown'})")
 
 
 def _describe_away(error: BaseException, state: str, place: str, text: str) -> str:
@@ -226,6 +226,13 @@ async def _close(connection: Connection) -> None:
     except asyncio.CancelledError:
         connection.terminate()
         raise
+
+
+def full_words(error: BaseException) -> str:
+    """Return what the database says: message, hint, and where it happened, as in which function of a trigger."""
+    hint, context = (str(getattr(error, name, None) or "").splitlines() for name in ("hint", "context"))
+    where = [f"in {context[0]}"] if context else []
+    return "; ".join([_first_line(error), *hint[:1], *where])
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,6 +28,7 @@ MADE_BY: dict[int, tuple[ObjectKey, ...]] = {
     3: (("table", "retention"),),
     4: tuple(("function", signature) for signature in _QUERIES),
     5: (),
+    6: (),
 }
 """Migration version to the objects it makes; what it makes implicitly, such as primary keys, is left out."""
 

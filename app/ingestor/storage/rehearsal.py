@@ -13,7 +13,7 @@ import numpy as np
 
 from ingestor.database_url import DatabaseUrlError, clean_database_url
 from ingestor.keys import mint_key
-from ingestor.schema.connect import explain, explain_connecting, place_of
+from ingestor.schema.connect import explain, explain_connecting, full_words, place_of
 from ingestor.schema.identifiers import check_schema_name
 from ingestor.schema.preflight import Finding, inspect
 from ingestor.storage.connection import (
@@ -37,7 +37,8 @@ INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels) VALU
 """
 _REJECT = "INSERT INTO {schema}.rejects (pod, reason, field, message, point) VALUES ($1, $1, '', '', '{}')"
 _ADVICE = {
-    "42501": "connect as the writer, or repair its rights with `ingestor schema apply`",
+    "42501": "connect as the writer, or repair its rights with `ingestor schema apply`; if that has nothing to do,"
+    " somebody turned row-level security on: ALTER TABLE … DISABLE ROW LEVEL SECURITY",
     "53100": "make room on the database's disk",
     "25006": "connect to the primary",
     "55P03": "somebody holds a lock: look at pg_locks, and try again",
@@ -135,7 +136,7 @@ async def _write(connection: Connection) -> list[tuple[str, Finding]]:
                 raise
             await connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
             state = error.sqlstate or ""
-            text = f"{what}: refused with {state}: {error}".splitlines()[0]
+            text = f"{what}: refused with {state}: {full_words(error)}"
             refused.append((state, Finding("problem", "writes", f"{text}; {_ADVICE.get(state, _OTHER_ADVICE)}")))
     return refused
 

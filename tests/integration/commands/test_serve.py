@@ -11,7 +11,8 @@ import pytest
 from support.database import Database, PrivateServer
 from support.eventually import HANG_S
 from support.load import load
-from support.points import columns
+from support.obstacles import locked
+from support.points import columns, count_samples
 from support.service import http_status, service_process
 
 URL = {"INGESTOR_DATABASE_URL": "postgresql://writer@database/metrics"}
@@ -60,6 +61,23 @@ async def test_a_second_signal_exits_at_once(private_server: PrivateServer, tmp_
                 await asyncio.sleep(0.01)
         service.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(service.process.wait(), HANG_S) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+async def test_whatever_signal_ends_it_buffered_points_are_stored_first(
+    database: Database, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with service_process(database.writer_url, tmp_path / "log", ack="buffered") as service:
+        async with locked(database, "analytics.samples"):
+            async with load(service.grpc_port, lambda: columns(10), in_flight=1) as told, asyncio.timeout(HANG_S):
+                while told.acked_points < 50:
+                    await asyncio.sleep(0.01)
+            service.process.send_signal(number)
+            async with asyncio.timeout(HANG_S):
+                while service.process.returncode is None and await http_status(service.http_port, "/readyz") == 200:
+                    await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(service.process.wait(), HANG_S) == 0
+    assert int(str(await count_samples(database.admin_url))) >= told.acked_points
 
 
 async def test_no_log_line_holds_the_database_password(private_server: PrivateServer, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from ingestor.local.tether import Tether, tie_process
 from support.database import DatabaseServer
 from support.eventually import eventually
 
-# Who was started by nohup ignores SIGHUP, and so would these.
-_HEED = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 ENDS = [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP]
 
 _SERVER = """
@@ -47,7 +45,7 @@ sys.stdin.read()
 
 async def _start(code: str, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _HEED + code, *arguments),
+        *(sys.executable, "-c", code, *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -195,3 +195,41 @@ def test_a_forked_process_is_refused_and_leaves_the_points_to_its_parent() -> No
     names = ["try_record", "handle", "series", "stats", "record", "flush"]
     assert ran.stdout.splitlines() == [f"{name} ForeignUseError True" for name in names] + ["child 3", "[1.0, 3.0]"]
     assert ran.stderr == ""
+
+
+AFTER_USE = """
+async def use():
+    async with Client("127.0.0.1:1", give_up_after_s=0.1, on_failure=lambda *_: None) as client:
+        client.try_record("service", "metric", 1)
+
+async def enter():
+    async with Client("127.0.0.1:1"):
+        print("entered")
+
+def attempt(first):
+    try:
+        asyncio.run(first())
+    except Exception as error:
+        print(type(error).__name__, error)
+
+if {used}:
+    attempt(use)
+child = os.fork()
+if not child:
+    attempt(enter)
+    sys.stdout.flush()
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_a_process_forked_after_a_client_was_used_is_refused_in_words() -> None:
+    ran = run_script(AFTER_USE.replace("{used}", "True"))
+    told = ran.stdout.splitlines()[-1]
+    assert told.startswith("ForeignUseError process ")
+    assert told.endswith(": fork before the first client, or start processes by spawn or forkserver")
+
+
+def test_a_process_forked_before_that_may_use_one() -> None:
+    ran = run_script(AFTER_USE.replace("{used}", "False"))
+    assert ran.stdout.splitlines() == ["entered"]
