@@ -30,7 +30,7 @@ async def _answer(service: Service, request: pb.WriteRequest) -> pb.WriteRespons
         try:
             return await service.client.write(request, timeout_s=60)
         except grpc.aio.AioRpcError as error:
-            if error_reason(error) not in {"COMMIT_TIMEOUT", "COMMIT_UNKNOWN"}:
+            if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
                 raise
 
 
