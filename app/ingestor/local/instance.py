@@ -10,6 +10,7 @@ from zlib import crc32
 from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
 from ingestor.local.filelock import FileLock
+from ingestor.local.processes import run_to_its_end
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -39,7 +40,10 @@ class Instance:
             ConfigurationError: it cannot be written.
         """
         try:
-            await asyncio.to_thread(self._open)
+            await run_to_its_end(self._open)
+        except asyncio.CancelledError:
+            self.close()
+            raise
         except OSError as error:
             raise ConfigurationError(f"{self.directory} cannot be used: {words_of(error)}") from error
 

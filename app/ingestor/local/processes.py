@@ -8,14 +8,16 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ingestor.errors import ConfigurationError, words_of
 from ingestor.local.account import Account
+
+Result = TypeVar("Result")
 
 SHOWN_LINES = 12
 """Last lines of a failed program's output that an error repeats."""
@@ -23,6 +25,16 @@ SHOWN_LINES = 12
 
 class CommandError(ConfigurationError):
     """A program is missing, failed, or did not end in time; the text repeats the end of its output."""
+
+
+async def run_to_its_end(work: Callable[[], Result]) -> Result:
+    """Run ``work``, which starts or takes something, in a thread; who cancels it waits, so that nothing gets lost."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ingestor.local.cluster import data_dir_of, ensure_cluster, open_log, write_
 from ingestor.local.installed import Installation
 from ingestor.local.instance import Instance
 from ingestor.local.postmaster import POLL_S, STOP_TIMEOUT_S, kill_all, stop_leftovers
-from ingestor.local.processes import spawn
+from ingestor.local.processes import run_to_its_end, spawn
 from ingestor.local.ready import wait_until_ready
 from ingestor.local.tether import Tether, tie_process
 
@@ -134,7 +134,7 @@ class LocalServer:
         taken: set[int] = set()
         for _ in range(START_ATTEMPTS):
             await self._instance.take_port(taken)
-            written_before = await asyncio.to_thread(self._spawn)
+            written_before = await run_to_its_end(self._spawn)
             try:
                 ready = await wait_until_ready(self.url("postgres"), lambda: self.pid is not None)
             except asyncpg.PostgresError as error:

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 
 from ingestor.local.account import current_account
-from ingestor.local.processes import CommandError, CommandRunner
+from ingestor.local.processes import CommandError, CommandRunner, run_to_its_end
 from support.eventually import eventually
 
 RUN = CommandRunner(current_account())
@@ -68,3 +69,25 @@ def _is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+async def test_who_cancels_what_takes_something_has_it_before_he_goes_on() -> None:
+    may_end, taken = threading.Event(), []
+
+    def take() -> None:
+        may_end.wait(60)
+        taken.append("it")
+
+    taking = asyncio.create_task(run_to_its_end(take))
+    await asyncio.sleep(0)
+    taking.cancel()
+    asyncio.get_running_loop().call_later(0.05, may_end.set)
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert taken == ["it"]
+
+
+async def test_it_returns_and_raises_what_the_work_does() -> None:
+    assert await run_to_its_end(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await run_to_its_end(lambda: 1 // 0)
