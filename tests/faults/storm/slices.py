@@ -14,6 +14,7 @@ from faults.storm.plan import Plan
 from faults.storm.site import Site
 
 MAX_RATIO, MAX_WORST = 2.0, 4.0
+_ROUNDS = 3
 _SETTLE_S = 1.0
 _MAX_PACE, _LONGER = 8.0, 2.0
 _STATES = (0, 8, 4, 2, 10, 6)
@@ -63,10 +64,27 @@ class Latencies:
 
 
 async def measure(site: Site, plan: Plan, say: Callable[[str], None]) -> Latencies:
-    """Measure ``plan.slices`` pairs of slices; note where healthy callers pay for others."""
+    """Measure healthy callers; note where they pay for others.
+
+    Of the first round whose waits are within the bounds, else of the last: what else the machine does only lengthens
+    them, and a fault is in every round.
+    """
     latencies = Latencies()
     if not plan.slices:
         return latencies
+    for _ in range(_ROUNDS if plan.judge_waits else 1):
+        latencies = await _measure_round(site, plan, say)
+        if latencies.ratio <= MAX_RATIO and latencies.worst <= MAX_WORST:
+            break
+    for ratio, most in ((latencies.ratio, MAX_RATIO), (latencies.worst, MAX_WORST)):
+        if plan.judge_waits and ratio > most:
+            site.findings.violate(f"healthy callers' p99 is at most {most:g} times a calm one", f"{ratio:.2f} times")
+    return latencies
+
+
+async def _measure_round(site: Site, plan: Plan, say: Callable[[str], None]) -> Latencies:
+    """Measure ``plan.slices`` pairs of slices."""
+    latencies = Latencies()
     pace = min(max(await site.callers[0].pace(), 1.0), _MAX_PACE)
     site.progress.pace, slice_s = pace, plan.slice_s * min(pace, _LONGER)
     say(f"{site.progress.elapsed_s:7.1f} s  healthy calls, hostile ones too, at 1/{pace:.1f} of the usual pace")
@@ -78,9 +96,6 @@ async def measure(site: Site, plan: Plan, say: Callable[[str], None]) -> Latenci
             (latencies.hostile if hostile else latencies.calm).append(calls)
             kind = "hostile" if hostile else "calm"
             say(f"{site.progress.elapsed_s:7.1f} s  healthy calls, {kind}: {_words([calls])}")
-    for ratio, most in ((latencies.ratio, MAX_RATIO), (latencies.worst, MAX_WORST)):
-        if plan.judge_waits and ratio > most:
-            site.findings.violate(f"healthy callers' p99 is at most {most:g} times a calm one", f"{ratio:.2f} times")
     return latencies
 
 
