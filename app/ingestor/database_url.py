@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, unquote_plus, urlsplit
 
 _EXAMPLE = "postgresql://user:password@host:5432/database"
-INVALID = f"the database URL is not valid; write {_EXAMPLE}, percent-encoded, an IPv6 address in brackets"
-INVALID += "; or a variable of PostgreSQL's clients (PG…) in the environment is not"
+INVALID = (
+    f"the database URL is not valid; write {_EXAMPLE}, percent-encoded, an IPv6 address in brackets"
+    "; or a variable of PostgreSQL's clients (PG…) in the environment is not"
+)
 
 _SCHEMES = frozenset({"postgresql", "postgres"})
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

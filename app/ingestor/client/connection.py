@@ -35,6 +35,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Channels with equal options would otherwise share one connection.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_first_used_in = 0
+"""The process that used gRPC first: this one, or one that it was forked from."""
 _ANSWERS = {Method.WRITE: pb.WriteResponse.FromString, Method.LOG_METRIC: pb.LogMetricsResponse.FromString}
 
 
@@ -115,9 +117,6 @@ def _refuse_forked() -> None:
     if _first_used_in != os.getpid():
         text = f"process {_first_used_in} used a client before it forked this one, and gRPC can't follow"
         raise ForeignUseError(f"{text}: fork before the first client, or start processes by spawn or forkserver")
-
-
-_first_used_in = 0
 
 
 def _unsent(status: Status, target: str) -> Status:

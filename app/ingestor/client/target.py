@@ -34,7 +34,7 @@ def check_target(target: str) -> None:
 
 
 def is_on_this_machine(target: str) -> bool:
-    """Tell whether a target is ``localhost`` or a loopback address, which no proxy can reach for us."""
+    """Tell whether a target is ``localhost`` or a loopback address: a proxy cannot reach those."""
     host = _PORT.sub("", _SCHEME.sub("", target)).strip("[]").rstrip(".").lower()
     with suppress(ValueError):
         return ip_address(host).is_loopback

@@ -36,7 +36,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.
 def stop_on_signals() -> asyncio.Event:
     """Return an event that the first signal of those sets; a second one ends the process at once.
 
-    What the parent had ignored stays ignored, as ``nohup`` has it of SIGHUP.
+    SIGHUP stays ignored if the parent ignores it, as ``nohup`` does.
     """
     stop = asyncio.Event()
 
@@ -48,6 +48,6 @@ def stop_on_signals() -> asyncio.Event:
 
     loop = asyncio.get_running_loop()
     for number in _ENDING:
-        if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, on_signal)
     return stop

@@ -229,7 +229,7 @@ async def _close(connection: Connection) -> None:
 
 
 def full_words(error: BaseException) -> str:
-    """Return what the database says: message, hint, and where it happened, as in which function of a trigger."""
+    """Return what the database says: the message, its hint, and the function that raised it."""
     hint, context = (str(getattr(error, name, None) or "").splitlines() for name in ("hint", "context"))
     where = [f"in {context[0]}"] if context else []
     return "; ".join([_first_line(error), *hint[:1], *where])

@@ -96,7 +96,7 @@ class Failed:
 
 
 def chunk_lock(number: int) -> Hashable:
-    """Return what parts wait for that have points in a locked chunk, by its number in the order of time."""
+    """Return what a part waits for if a chunk that it needs is locked; chunks are numbered by time."""
     return ("chunk", number)
 
 
