@@ -1,6 +1,7 @@
 """Clients that mean no good beside an honest one: it hardly notices, and what they held is freed."""
 
 import asyncio
+import contextlib
 import os
 import statistics
 import time
@@ -41,7 +42,8 @@ def core_apart() -> Iterator[set[int]]:
 
 def _run_on(cores: set[int]) -> None:
     for thread in psutil.Process().threads():
-        os.sched_setaffinity(thread.id, cores)
+        with contextlib.suppress(ProcessLookupError):  # It has ended since.
+            os.sched_setaffinity(thread.id, cores)
 
 
 async def _honest_p99(client: Client, seconds: float) -> float:
