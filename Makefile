@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app operator tests
 TEST_PROCESSES ?= 4
+# Most of the time of the tests on a cluster is waiting.
+E2E_PROCESSES ?= 3
 # For `make test-database`: PostgreSQL's major version, 17 with TimescaleDB 2.19 or 18 with 2.31, and what is run on it.
 POSTGRESQL ?= 18
 DATABASE_TESTS ?= tests/integration tests/faults
@@ -44,7 +46,7 @@ test-lowest: .venv/.made ## Try the oldest libraries that pyproject.toml allows:
 	build/lowest/bin/ingestor load --help >/dev/null
 
 measure: .venv/.made ## Measure what is promised of time and memory, on a machine that does nothing else
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m "alone and not e2e"
 
 test-database: .venv/.made ## Run the tests that need a database on another of Debian's: POSTGRESQL=17 or 18 (18)
 	TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not alone" --ignore tests/integration/schema/community $(DATABASE_TESTS)
@@ -98,8 +100,10 @@ image: ## Build the container image with docker, podman or buildah, the first th
 compose-test: .venv/.made ## Bring docker-compose.yaml up with podman-compose and prove that points are stored
 	$(BIN)/pytest -m compose tests/compose
 
+e2e: export E2E_RUN := $(shell date +%s)
 e2e: .venv/.made ## Test on the cluster of E2E_CONTEXT, with the images in E2E_IMAGE and E2E_DATABASE_IMAGE
-	$(BIN)/pytest -m e2e --log-cli-level=INFO --durations=20 tests/e2e
+	$(BIN)/pytest -n $(E2E_PROCESSES) --dist loadfile --no-loadscope-reorder -m "e2e and not alone" --durations=20 tests/e2e
+	$(BIN)/pytest -m "e2e and alone" --log-cli-level=INFO --durations=5 tests/e2e
 
 dashboards: .venv/.made ## Show what every panel shows, on the cluster of E2E_CONTEXT: a table here, pictures in build/dashboards
 	$(BIN)/pytest -m e2e --log-cli-level=INFO --log-cli-format='%(message)s' tests/e2e/test_dashboards.py

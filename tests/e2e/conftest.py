@@ -9,15 +9,19 @@ import pytest
 from support.kube import CHART, Images, Site
 
 MARK = "analytics-ingestor.io/e2e"
-RUN = secrets.token_hex(3)
-"""Label of this run's namespaces: others may be testing on the same cluster."""
+RUN = os.environ.get("E2E_RUN") or secrets.token_hex(3)
+"""Ends the names of this run's namespaces; `make e2e` names it, for a run has more than one process."""
+PROCESS = f"{RUN}.{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+"""Label of the namespaces that this process made."""
+FIRST = ("test_no_loss", "test_upgrade", "test_deletion")
+"""The modules that take longest: begun last, one of them would go on when the other processes have nothing to do."""
 LAST = "test_rights"
 """Looks at all that the operators of the other modules did."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the module that judges the others at the end."""
-    items.sort(key=lambda item: item.path.stem == LAST)
+    """Run the longest modules first, and the one that judges the others at the end."""
+    items.sort(key=lambda item: (item.path.stem not in FIRST, item.path.stem == LAST))
 
 
 @pytest.fixture(scope="session")
@@ -28,18 +32,18 @@ def context() -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def run() -> str:
+    """Return what the names of this run's namespaces end in."""
+    return RUN
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(context: str) -> Iterator[None]:
     """Wait at the end for the namespaces to go; the next module need not."""
     yield
     site = Site(context, "default", Images.from_environment())
-    site.kubectl("wait", "--for=delete", "namespace", "-l", f"{MARK}={RUN}", "--timeout=120s", timeout_s=130)
-
-
-@pytest.fixture(scope="session")
-def accounts() -> list[str]:
-    """Return the operators' accounts that were used so far."""
-    return []
+    site.kubectl("wait", "--for=delete", "namespace", "-l", f"{MARK}={PROCESS}", "--timeout=120s", timeout_s=130)
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +55,13 @@ def crd(context: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def bare_site(context: str, accounts: list[str], request: pytest.FixtureRequest) -> Iterator[Site]:
+def bare_site(context: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     """Return an empty namespace that enforces pod security ``restricted``."""
     name = f"e2e-{request.module.__name__.rpartition('.')[2].removeprefix('test_').replace('_', '-')}"
-    site = Site(context, f"{name}-{secrets.token_hex(3)}", Images.from_environment())
+    site = Site(context, f"{name}-{RUN}", Images.from_environment())
     site.kubectl("create", "namespace", site.namespace)
-    labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}={RUN}")
+    labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}={PROCESS}")
     site.kubectl("label", "namespace", site.namespace, *labels)
-    accounts.append(site.operator_account)
     try:
         yield site
     finally:

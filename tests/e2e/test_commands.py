@@ -48,9 +48,8 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(bare_site: Site, crd: None, tmp_path_factory: pytest.TempPathFactory, accounts: list[str]) -> Terminal:
+def terminal(bare_site: Site, crd: None, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     """Go the README's way to Kubernetes."""
-    accounts.append(f"system:serviceaccount:{bare_site.namespace}:{RELEASE}")
     terminal = Terminal(bare_site, tmp_path_factory.mktemp("clone"))
     output = terminal.install(block("README.md", "Kubernetes"))
     assert "ingestor.analytics-ingestor.io/metrics condition met" in output

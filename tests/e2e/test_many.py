@@ -18,7 +18,7 @@ from support.kube import RELEASE, Site, ingestor, wait_for
 
 logger = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(900)]
 
 COUNT = 300
 RESYNC_S = 60

@@ -5,6 +5,7 @@ Runs last. Which calls were made comes from the API server's audit log, ``E2E_AU
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import pytest
 
 from support.helm import Helm, find_helm, only
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(120)]
 
 Call = tuple[str, str, str]
 """API group, resource with subresource, verb."""
 
 
-def test_the_operators_calls_are_what_the_role_allows(context: str, accounts: list[str]) -> None:
-    entries = [entry for entry in read_log() if entry["user"].get("username") in accounts and "objectRef" in entry]
+def test_the_operators_calls_are_what_the_role_allows(run: str) -> None:
+    account = re.compile(rf"system:serviceaccount:e2e-[a-z-]+-{run}:")
+    entries = [
+        entry for entry in read_log() if account.match(entry["user"].get("username", "")) and "objectRef" in entry
+    ]
     refused = [entry["objectRef"] for entry in entries if is_forbidden(entry)]
     assert not refused, "the Role lacks a right"
     made = {call for entry in entries for call in calls(entry)}
