@@ -1,12 +1,14 @@
 """A namespace for each module of tests, on the cluster of ``E2E_CONTEXT``: made here, and removed in every case."""
 
+import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from support.kube import CHART, Images, Site
+from support.kube import CHART, CommandError, Images, Site
 
 MARK = "analytics-ingestor.io/e2e"
 RUN = os.environ.get("E2E_RUN") or secrets.token_hex(3)
@@ -54,6 +56,16 @@ def crd(context: str) -> None:
     site.wait_established("ingestors.analytics-ingestor.io")
 
 
+def free_volumes(site: Site) -> None:
+    """Let volumes be bound again whose claims went with earlier namespaces: a small cluster has few, and keeps them."""
+    for volume in site.list("pv"):
+        claim = volume["spec"].get("claimRef") or {}
+        if volume["status"]["phase"] == "Released" and claim.get("namespace", "").startswith("e2e-"):
+            seen = {"metadata": {"resourceVersion": volume["metadata"]["resourceVersion"]}, "spec": {"claimRef": None}}
+            with contextlib.suppress(CommandError):  # another process was faster
+                site.kubectl("patch", "pv", volume["metadata"]["name"], "--type=merge", "-p", json.dumps(seen))
+
+
 @pytest.fixture(scope="module")
 def bare_site(context: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     """Return an empty namespace that enforces pod security ``restricted``."""
@@ -62,6 +74,7 @@ def bare_site(context: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     site.kubectl("create", "namespace", site.namespace)
     labels = ("pod-security.kubernetes.io/enforce=restricted", f"{MARK}={PROCESS}")
     site.kubectl("label", "namespace", site.namespace, *labels)
+    free_volumes(site)
     try:
         yield site
     finally:

@@ -85,7 +85,15 @@ class Site:
 
     def apply_example(self, name: str) -> str:
         """Apply a file of helm/examples with the images under test."""
-        return self.kubectl("apply", "-f", "-", stdin=self.images.substitute((EXAMPLES / name).read_text()))
+        return self.kubectl("apply", "-f", "-", stdin=self.example((EXAMPLES / name).read_text()))
+
+    def example(self, text: str) -> str:
+        """Return an example for a small cluster: with the images under test, and a database that asks for little.
+
+        Its data are in a folder of the namespace's, as volumes are used again.
+        """
+        text = self.images.substitute(text).replace("/data/pgdata", f"/data/{self.namespace}")
+        return text.replace("cpu: 250m", f"cpu: {SMALL['requests']['cpu']}")
 
     def get(self, kind: str, name: str) -> Manifest:
         """Return one object."""
