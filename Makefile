@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app operator tests
 TEST_PROCESSES ?= 4
-# Most of the time of the tests on a cluster is waiting.
+# Tests on a cluster mostly wait.
 E2E_PROCESSES ?= 3
 # For `make test-database`: PostgreSQL's major version, 17 with TimescaleDB 2.19 or 18 with 2.31, and what is run on it.
 POSTGRESQL ?= 18

@@ -12,7 +12,7 @@ from support.kube import CHART, CommandError, Images, Site
 
 MARK = "analytics-ingestor.io/e2e"
 RUN = os.environ.get("E2E_RUN") or secrets.token_hex(3)
-"""Ends the names of this run's namespaces; `make e2e` names it, for a run has more than one process."""
+"""Last part of the names of this run's namespaces. `make e2e` sets it, because a run has several processes."""
 PROCESS = f"{RUN}.{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 """Label of the namespaces that this process made."""
 FIRST = ("test_no_loss", "test_upgrade", "test_deletion")
@@ -36,7 +36,7 @@ def context() -> str:
 
 @pytest.fixture(scope="session")
 def run() -> str:
-    """Return what the names of this run's namespaces end in."""
+    """Return the last part of the names of this run's namespaces."""
     return RUN
 
 

@@ -34,7 +34,7 @@ def installed(bare_site: Site) -> Site:
 
 
 def test_a_load_job_through_the_headless_service_stores_every_point(installed: Site) -> None:
-    job = installed.images.substitute((EXAMPLES / "load-job.yaml").read_text())
+    job = installed.example((EXAMPLES / "load-job.yaml").read_text())
     installed.kubectl("apply", "-f", "-", stdin=fill(job, {'"5000"': '"0"'}))  # as fast as it goes
     installed.kubectl("wait", "--for=condition=complete", "job/metrics-load", "--timeout=240s", timeout_s=250)
     log = installed.kubectl("logs", "job/metrics-load")

@@ -88,9 +88,9 @@ class Site:
         return self.kubectl("apply", "-f", "-", stdin=self.example((EXAMPLES / name).read_text()))
 
     def example(self, text: str) -> str:
-        """Return an example for a small cluster: with the images under test, and a database that asks for little.
+        """Return an example for a small cluster: with the images under test, and pods that ask for little CPU.
 
-        Its data are in a folder of the namespace's, as volumes are used again.
+        The database's data are in a folder of the namespace, because volumes are used again.
         """
         text = self.images.substitute(text).replace("/data/pgdata", f"/data/{self.namespace}")
         return text.replace("cpu: 250m", f"cpu: {SMALL['requests']['cpu']}")

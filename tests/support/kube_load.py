@@ -96,7 +96,7 @@ class Load:
         return bool(status.get("succeeded") or status.get("failed"))
 
     def _job(self) -> Manifest:
-        job: dict[str, Any] = yaml.safe_load(self.site.images.substitute((EXAMPLES / "load-job.yaml").read_text()))
+        job: dict[str, Any] = yaml.safe_load(self.site.example((EXAMPLES / "load-job.yaml").read_text()))
         job["metadata"]["name"] = self.name
         container = job["spec"]["template"]["spec"]["containers"][0]
         container["resources"] = SMALL

@@ -53,6 +53,12 @@ class Latencies:
         """Return the same of the worst slice each: every hostile slice has errors of another kind."""
         return self._compare(max)
 
+    @property
+    def beyond_bounds(self) -> list[tuple[float, float]]:
+        """Return what exceeds its bound, with the bound."""
+        bounds = (self.ratio, MAX_RATIO), (self.worst, MAX_WORST)
+        return [(ratio, most) for ratio, most in bounds if ratio > most]
+
     def _compare(self, choose: Callable[[list[float]], float]) -> float:
         if not self.calm:
             return 0.0
@@ -74,11 +80,10 @@ async def measure(site: Site, plan: Plan, say: Callable[[str], None]) -> Latenci
         return latencies
     for _ in range(_ROUNDS if plan.judge_waits else 1):
         latencies = await _measure_round(site, plan, say)
-        if latencies.ratio <= MAX_RATIO and latencies.worst <= MAX_WORST:
+        if not latencies.beyond_bounds:
             break
-    for ratio, most in ((latencies.ratio, MAX_RATIO), (latencies.worst, MAX_WORST)):
-        if plan.judge_waits and ratio > most:
-            site.findings.violate(f"healthy callers' p99 is at most {most:g} times a calm one", f"{ratio:.2f} times")
+    for ratio, most in latencies.beyond_bounds if plan.judge_waits else ():
+        site.findings.violate(f"healthy callers' p99 is at most {most:g} times a calm one", f"{ratio:.2f} times")
     return latencies
 
 
