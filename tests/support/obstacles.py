@@ -8,8 +8,11 @@ import asyncpg
 from support.database import Database, execute
 
 
-async def refuse(database: Database, table: str, condition: str, *, state: str = "P0001") -> None:
-    """Let a trigger on ``table`` raise ``state`` for new rows that meet ``condition``."""
+async def refuse(
+    database: Database, table: str, condition: str, *, state: str = "P0001", at_commit: bool = False
+) -> None:
+    """Let a trigger on ``table`` raise ``state`` for new rows that meet ``condition``; if asked, only at COMMIT."""
+    kind, when, deferred = ("CONSTRAINT", "AFTER", "DEFERRABLE INITIALLY DEFERRED") if at_commit else ("", "BEFORE", "")
     await execute(
         database.admin_url,
         f"""
@@ -20,8 +23,8 @@ async def refuse(database: Database, table: str, condition: str, *, state: str =
         END $$
         """,
         f"GRANT EXECUTE ON FUNCTION analytics.refuse_{table} TO PUBLIC",
-        f"CREATE TRIGGER refuse BEFORE INSERT ON analytics.{table}"
-        f" FOR EACH ROW EXECUTE FUNCTION analytics.refuse_{table}()",
+        f"CREATE {kind} TRIGGER refuse {when} INSERT ON analytics.{table}"
+        f" {deferred} FOR EACH ROW EXECUTE FUNCTION analytics.refuse_{table}()",
     )
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from ingestor.storage.connection import Connection
-from ingestor.storage.sqlstate import NEVER_A_ROWS_FAULT, SURROUNDINGS_PATTERN
+from ingestor.storage.sqlstate import SURROUNDINGS_PATTERN
 
 BLOCK_ROWS = 1_000
 """Most rows of one statement, so that it ends within its time limit on slow machines too: 0.05 s where all are bad."""
@@ -25,6 +25,7 @@ DECLARE
     lasts    integer[] := ARRAY[cardinality(rows)];
     refused  jsonb     := '[]';
     top      integer   := 1;
+    again    integer   := 0;
     block    json[];
     first_   integer;
     last_    integer;
@@ -36,17 +37,20 @@ BEGIN
         top := top - 1;
         BEGIN
             %(insert)s;
-        EXCEPTION WHEN OTHERS OR assert_failure THEN
-            IF SQLSTATE ~ '%(surroundings)s' THEN
+        EXCEPTION WHEN OTHERS OR assert_failure OR query_canceled THEN
+            IF %(not_of_a_row)s THEN
                 RAISE;
-            ELSIF first_ = last_ THEN
-                refused := refused || jsonb_build_array(jsonb_build_array(first_ - 1, SQLSTATE || ': ' || SQLERRM));
-            ELSE
+            ELSIF first_ < last_ THEN
                 firsts[top + 1] := (first_ + last_) / 2 + 1;
                 lasts[top + 1] := last_;
                 firsts[top + 2] := first_;
                 lasts[top + 2] := (first_ + last_) / 2;
                 top := top + 2;
+            ELSIF %(surroundings)s AND again <> first_ THEN
+                again := first_;
+                top := top + 1;
+            ELSE
+                refused := refused || jsonb_build_array(jsonb_build_array(first_ - 1, SQLSTATE || ': ' || SQLERRM));
             END IF;
         END;
     END LOOP;
@@ -54,16 +58,27 @@ BEGIN
 END
 $search$
 """
+_SURROUNDINGS = f"SQLSTATE ~ '{SURROUNDINGS_PATTERN}'"
+_NOT_OF_A_ROW = """
+                (SQLSTATE = '25006' AND current_setting('transaction_read_only')::boolean)
+                OR (SQLSTATE = '57014' AND clock_timestamp() - statement_timestamp()
+                    > 0.9 * nullif(current_setting('statement_timeout'), '0')::interval)
+"""
+"""Read-only, the time limit: what the server says of itself. A trigger may raise the same codes for a row.
+
+A time limit that has struck does not strike the same statement again, so the search has to end.
+"""
 _ANSWER = "SELECT current_setting('ingestor.refused')"
 
 
 def search_statement(insert: str, *, to_blame: bool = False) -> str:
     """Return the search around ``insert``, a statement that inserts the rows of the array ``block``, each as JSON.
 
-    ``to_blame`` takes every error for the row's fault, but for those of the server as a whole.
+    ``to_blame`` takes every error for the row's fault, but for those of the server as a whole. What a row may have met
+    by chance, such as a statement that an administrator cancels, has to happen to it twice.
     """
-    surroundings = NEVER_A_ROWS_FAULT if to_blame else SURROUNDINGS_PATTERN
-    return _SEARCH % {"insert": insert, "surroundings": surroundings}
+    not_of_a_row = _NOT_OF_A_ROW if to_blame else _SURROUNDINGS
+    return _SEARCH % {"insert": insert, "not_of_a_row": not_of_a_row, "surroundings": _SURROUNDINGS}
 
 
 async def insert_by_halves(

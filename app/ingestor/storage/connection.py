@@ -58,7 +58,8 @@ class Connection(asyncpg.Connection):
         """Find out whether a pooler is in between, and have every transaction set what it needs.
 
         In the message that begins it, so that it costs no round trip: the isolation level that the ledger relies on,
-        the limits, and the names that triggers of others find. In a session of our own the rest is set once; behind a
+        the limits, the names that triggers of others find, and that no constraint waits for COMMIT, which could not
+        tell the point that it refuses from the others. In a session of our own the rest is set once; behind a
         pooler a drop sees us by a lock instead.
         """
         self.schema = schema
@@ -70,7 +71,8 @@ class Connection(asyncpg.Connection):
         limits = "".join(f"; SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
         names = f"SET LOCAL search_path = {quote_identifier(schema)}"
         presence = f"; {show_writer(schema)}" if self.pooled else ""
-        self.begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {names}{limits}{presence}"
+        at_once = "SET CONSTRAINTS ALL IMMEDIATE"
+        self.begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {at_once}; {names}{limits}{presence}"
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
         """Run ``query`` and return its command tag."""

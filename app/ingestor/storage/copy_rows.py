@@ -7,10 +7,9 @@ import asyncpg
 
 from ingestor.storage.by_halves import BLOCK_ROWS, insert_by_halves, search_statement
 from ingestor.storage.connection import Connection
-from ingestor.storage.contract import ErrorClass
 from ingestor.storage.copy_format import COLUMNS
 from ingestor.storage.rows import Rows
-from ingestor.storage.sqlstate import classify
+from ingestor.storage.sqlstate import is_search_of_use
 
 _INSERT = """
 INSERT INTO {schema}.samples (time, series_id, value)
@@ -46,8 +45,7 @@ async def copy_block(connection: Connection, rows: Rows, first: int, end: int, *
     try:
         await copy_rows(connection, rows, first, end)
     except asyncpg.PostgresError as error:
-        error_class = classify(error)
-        if error_class is ErrorClass.CONNECTION or (error_class is not ErrorClass.DATA and not to_blame):
+        if not is_search_of_use(error, to_blame=to_blame):
             raise
         await connection.execute("ROLLBACK TO SAVEPOINT block")
         search = _SEARCH_TO_BLAME if to_blame else _SEARCH

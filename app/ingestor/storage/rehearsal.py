@@ -128,7 +128,6 @@ async def _write(connection: Connection) -> list[tuple[str, Finding]]:
         await connection.execute("SAVEPOINT rehearsal")
         try:
             await write(connection)
-            await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is deferred would only show at COMMIT
         except FlushError as error:
             refused.append(("", Finding("problem", "writes", str(error))))
         except asyncpg.PostgresError as error:

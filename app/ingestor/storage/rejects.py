@@ -9,8 +9,7 @@ import asyncpg
 from ingestor.points import Reject
 from ingestor.storage.by_halves import insert_by_halves, search_statement
 from ingestor.storage.connection import Connection, describe
-from ingestor.storage.contract import ErrorClass
-from ingestor.storage.sqlstate import classify
+from ingestor.storage.sqlstate import goes_on
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ async def keep_rejects(connection: Connection, pod: str, rejects: list[Reject]) 
 
 
 async def _go_back(connection: Connection, error: asyncpg.PostgresError) -> None:
-    if classify(error) is ErrorClass.CONNECTION:
+    if not goes_on(error):
         raise error
     await connection.execute("ROLLBACK TO SAVEPOINT rejects")
 

@@ -14,8 +14,7 @@ import numpy as np
 from ingestor.points import SeriesTable, SlotColumn
 from ingestor.storage.by_halves import BLOCK_ROWS, insert_by_halves, search_statement
 from ingestor.storage.connection import Connection, transaction
-from ingestor.storage.contract import ErrorClass
-from ingestor.storage.sqlstate import classify
+from ingestor.storage.sqlstate import is_search_of_use
 
 _KNOWN = "SELECT id, digest FROM {schema}.series WHERE id = ANY($1::bigint[])"
 _INSERT = """
@@ -123,8 +122,7 @@ async def _insert(
             [one.labels_json() for one in series],
         )
     except asyncpg.PostgresError as error:
-        error_class = classify(error)
-        if error_class is ErrorClass.CONNECTION or (error_class is not ErrorClass.DATA and not to_blame):
+        if not is_search_of_use(error, to_blame=to_blame):
             raise
         await connection.execute("ROLLBACK TO SAVEPOINT series")
         return await _insert_by_halves(connection, table, slots, _SEARCH_TO_BLAME if to_blame else _SEARCH)

@@ -23,9 +23,6 @@ Every other code is about what is to be stored, those that a trigger makes up in
 SURROUNDINGS_PATTERN = f"^({'|'.join(_SURROUNDINGS)})"
 """The same for PostgreSQL's operator ``~``."""
 
-NEVER_A_ROWS_FAULT = "^(25|40003|57)"
-"""Read-only, a cancelled statement: what no row causes, even one that fails again and again."""
-
 CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises beside PostgreSQL's own errors when a connection is lost or hangs."""
 
@@ -41,12 +38,27 @@ def classify(error: BaseException) -> ErrorClass:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         lost = isinstance(error, asyncpg.PostgresConnectionError) or state.startswith(_LOST)
-        if lost and getattr(error, "severity_en", None) != "ERROR":
+        if lost and not goes_on(error):
             return ErrorClass.CONNECTION
         return ErrorClass.UNKNOWN if lost else _classify_state(state)
     if isinstance(error, CONNECTION_ERRORS):
         return ErrorClass.CONNECTION
     return ErrorClass.UNKNOWN
+
+
+def is_search_of_use(error: asyncpg.PostgresError, *, to_blame: bool) -> bool:
+    """Return True if a search for rows that are refused may help, on the connection that ``error`` came from.
+
+    ``to_blame`` says that what was sent failed again and again while others were stored: any error may be a row's, if
+    only the connection goes on.
+    """
+    return goes_on(error) if to_blame else classify(error) is ErrorClass.DATA
+
+
+def goes_on(error: asyncpg.PostgresError) -> bool:
+    """Return True if the database answered with a mere error, after which the connection takes further statements."""
+    severity: str | None = getattr(error, "severity_en", None)
+    return severity == "ERROR"
 
 
 def _classify_state(state: str) -> ErrorClass:

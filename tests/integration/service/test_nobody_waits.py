@@ -50,8 +50,11 @@ async def _write_good(client: Client) -> int:
         ("samples", "NEW.value < 0", "40001"),
         ("samples", "NEW.value < 0", "53100"),
         ("samples", "NEW.value < 0", "08006"),
+        ("samples", "NEW.value < 0", "25006"),
+        ("samples", "NEW.value < 0", "57014"),
         ("series", "NEW.metric_name LIKE 'bad%'", "42501"),
         ("series", "NEW.metric_name LIKE 'bad%'", "XX001"),
+        ("series", "NEW.metric_name LIKE 'bad%'", "57014"),
     ],
 )
 async def test_requests_that_the_database_refuses_do_not_stop_the_others(

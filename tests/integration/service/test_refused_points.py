@@ -66,12 +66,16 @@ async def test_any_number_of_refused_points_is_set_aside(database: Database, bad
     ]
 
 
-@pytest.mark.parametrize("state", ["P0001", "P0004", "22012", "23514", "45000", "UX123", "38000", "09000"])
+_STATES = ["P0001", "P0004", "22012", "23514", "45000", "UX123", "38000", "09000"]
+
+
+@pytest.mark.parametrize(("state", "at_commit"), [*((state, False) for state in _STATES), ("23514", True)])
 @pytest.mark.parametrize("table", ["samples", "series"])
 async def test_whatever_a_trigger_raises_for_a_point_concerns_that_point_alone(
-    database: Database, table: str, state: str
+    database: Database, table: str, state: str, at_commit: bool
 ) -> None:
-    await refuse(database, table, "NEW.value < 0" if table == "samples" else "NEW.metric_name = 'bad'", state=state)
+    condition = "NEW.value < 0" if table == "samples" else "NEW.metric_name = 'bad'"
+    await refuse(database, table, condition, state=state, at_commit=at_commit)
     request = pb.WriteRequest(
         points=[
             pb.Point(service_name="s", metric_name="bad" if n == 3 else "m", double_value=-1.0 if n == 3 else n)
@@ -122,10 +126,13 @@ async def test_a_single_point_that_is_refused_is_told_so_at_every_try(database: 
     assert await count_samples(database.admin_url) == 0
 
 
-@pytest.mark.parametrize("state", ["P0001", "22P05", "42501", "53400"])
-async def test_rejects_that_can_not_be_kept_are_no_reason_to_store_nothing(database: Database, state: str) -> None:
+@pytest.mark.parametrize("at_commit", [False, True])
+@pytest.mark.parametrize("state", ["P0001", "22P05", "42501", "53400", "25006", "57014", "08006"])
+async def test_rejects_that_can_not_be_kept_are_no_reason_to_store_nothing(
+    database: Database, state: str, at_commit: bool
+) -> None:
     await constrain(database, "samples", "value >= 0")
-    await refuse(database, "rejects", "true", state=state)
+    await refuse(database, "rejects", "true", state=state, at_commit=at_commit)
     async with running_service(database.writer_url) as service:
         reply = await service.client.write(rows([1.0, -1.0]))
     assert (reply.accepted_points, reply.rejected_points) == (1, 1)
