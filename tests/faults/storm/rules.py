@@ -11,21 +11,7 @@ import asyncpg
 from faults.storm.database import DOWN
 from faults.storm.marks import Fate, Mark
 
-STATES = (
-    "P0001",
-    "22023",
-    "23514",
-    "XX000",
-    "40001",
-    "42501",
-    "55P03",
-    "57014",
-    "25006",
-    "0A000",
-    "53100",
-    "08006",
-    "P0003",
-)
+STATES = ("P0001", "22023", "23514", "XX000", "40001", "42501", "55P03", "57014", "25006", "0A000", "53100", "08006")
 """What a trigger raises: of each class of errors that a server tells apart, and of none."""
 
 _LOCK_TIMEOUT_MS = 50
