@@ -26,6 +26,7 @@ DECLARE
     refused  jsonb     := '[]';
     top      integer   := 1;
     again    integer   := 0;
+    began    timestamptz;
     block    json[];
     first_   integer;
     last_    integer;
@@ -35,6 +36,7 @@ BEGIN
         last_ := lasts[top];
         block := rows[first_:last_];
         top := top - 1;
+        began := clock_timestamp();
         BEGIN
             %(insert)s;
         EXCEPTION WHEN OTHERS OR assert_failure OR query_canceled THEN
@@ -63,10 +65,13 @@ _NOT_OF_A_ROW = """
                 (SQLSTATE = '25006' AND current_setting('transaction_read_only')::boolean)
                 OR (SQLSTATE = '57014' AND clock_timestamp() - statement_timestamp()
                     > 0.9 * nullif(current_setting('statement_timeout'), '0')::interval)
+                OR (SQLSTATE = '55P03' AND clock_timestamp() - began
+                    > 0.9 * nullif(current_setting('lock_timeout'), '0')::interval)
 """
-"""Read-only, the time limit: what the server says of itself. A trigger may raise the same codes for a row.
+"""Read-only, a time limit, a lock: what the server says of itself. A trigger may raise the same codes for a row.
 
-A time limit that has struck does not strike the same statement again, so the search has to end.
+A time limit that has struck does not strike the same statement again, and a lock costs each row its time, so the search
+has to end.
 """
 _ANSWER = "SELECT current_setting('ingestor.refused')"
 

@@ -20,10 +20,15 @@ _INSERT = """
 INSERT INTO {schema}.rejects (pod, reason, field, message, point)
 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[])
 """
-_SEARCH = search_statement("""
+_SEARCH = search_statement(
+    """
 INSERT INTO {schema}.rejects (pod, reason, field, message, point)
 SELECT one->>0, one->>1, one->>2, one->>3, (one->>4)::jsonb FROM unnest(block) AS one
-""")
+""",
+    to_blame=True,
+)
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '100ms'"
+"""Long enough to be told from a trigger that raises the same code."""
 
 
 class RejectSampler:
@@ -52,7 +57,7 @@ async def keep_rejects(connection: Connection, pod: str, rejects: list[Reject]) 
     """Write ``rejects`` in the transaction that is open, which goes on if the database refuses some of them.
 
     A database in LATIN1 has no way to write other scripts, so what it refuses is written again in ASCII, each for
-    itself. What it refuses then is logged by its number.
+    itself. What it refuses then is logged by its number, all of them if the server says something of itself.
 
     Raises:
         asyncpg.PostgresError: the connection is lost.
@@ -63,6 +68,7 @@ async def keep_rejects(connection: Connection, pod: str, rejects: list[Reject]) 
             await _insert(connection, pod, rejects)
         except asyncpg.PostgresError as error:
             await _go_back(connection, error)
+            await connection.execute(_LOCK_TIMEOUT)
             if lost := await insert_by_halves(connection, _SEARCH, [_in_ascii(pod, reject) for reject in rejects]):
                 logger.warning("rejects not kept", extra={"rejects": len(lost), "error": next(iter(lost.values()))})
     except asyncpg.PostgresError as error:

@@ -139,6 +139,17 @@ async def test_rejects_that_can_not_be_kept_are_no_reason_to_store_nothing(
     assert await count_samples(database.admin_url) == 1
 
 
+@pytest.mark.parametrize("state", ["P0001", "42501", "53100", "55P03", "25006", "57014", "08006"])
+async def test_a_reject_that_can_not_be_kept_takes_no_other_with_it(database: Database, state: str) -> None:
+    await constrain(database, "samples", "value >= 0")
+    await refuse(database, "rejects", "NEW.point->>'value' = '-2.0'", state=state)
+    async with running_service(database.writer_url) as service:
+        reply = await service.client.write(rows([1.0, -1.0, -2.0, -3.0]))
+    assert (reply.accepted_points, reply.rejected_points) == (1, 3)
+    kept = await fetch(database.admin_url, "SELECT point->>'value' FROM analytics.rejects ORDER BY 1")
+    assert [value for (value,) in kept] == ["-1.0", "-3.0"]
+
+
 async def test_rejects_that_the_encoding_lacks_are_kept_in_ascii(database: Database) -> None:
     await constrain(database, "samples", "value >= 0")
     await refuse(database, "rejects", "NEW.point::text ~ '[^ -~]'", state="22P05")

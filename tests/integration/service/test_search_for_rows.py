@@ -8,6 +8,7 @@ import pytest
 from ingestor.storage.by_halves import insert_by_halves, search_statement
 from ingestor.storage.connection import Connection, close_connection, open_connection, transaction
 from support.database import Database
+from support.obstacles import locked
 
 _INSERT = "INSERT INTO numbers SELECT (one->>0)::int FROM unnest(block) AS one"
 _TO_BLAME = search_statement(_INSERT, to_blame=True)
@@ -63,6 +64,14 @@ async def test_a_read_only_database_is_no_row_s_fault(connection: Connection) ->
     search = search_statement(_INSERT.replace("numbers", "analytics.numbers"), to_blame=True)
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
         await _search(connection, search, settings="; SET LOCAL transaction_read_only = on")
+
+
+async def test_a_lock_is_waited_for_once_and_not_by_each_row(database: Database, connection: Connection) -> None:
+    await connection.execute("CREATE TABLE analytics.numbers (number int)")
+    search = search_statement(_INSERT.replace("numbers", "analytics.numbers"), to_blame=True)
+    async with locked(database, "analytics.numbers"):
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await _search(connection, search, "; SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '10s'")
 
 
 @pytest.mark.parametrize("state", ["57014", "40P01", "40001", "55P03", "53200"])
