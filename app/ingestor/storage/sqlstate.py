@@ -9,7 +9,6 @@ from ingestor.storage.contract import ErrorClass
 
 _RETRY = frozenset({"40001", "40P01", "40003", "55P03", "55006", "57014", "25P03", "25P04", "53300"})
 _SCHEMA = frozenset({"42P01", "42703", "42501", "42883", "42704", "3F000", "3D000", "0A000", "42P10"})
-_CONNECTION = frozenset({"25006", "25P02"})
 _LOST = ("08", "57P0", "58")
 _SURROUNDINGS = (
     *("08", "0A", "0L", "0P", "22P04", "25", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "40", "42"),
@@ -27,13 +26,14 @@ CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSErro
 """What asyncpg raises beside PostgreSQL's own errors when a connection is lost or hangs."""
 
 COMMIT_UNKNOWN = "40003"
+READ_ONLY = "25006"
 
 
 def classify(error: BaseException) -> ErrorClass:
     """Return what ``error`` calls for.
 
     What the database answers as a mere error, on a connection that goes on, says nothing of the connection: a trigger
-    may raise any code. But read-only is a matter of the server that was reached, and another may be the primary by now.
+    may raise any code.
     """
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
@@ -70,8 +70,6 @@ def _classify_state(state: str) -> ErrorClass:
         return ErrorClass.MEMORY
     if state.startswith("54"):
         return ErrorClass.SPLIT
-    if state in _CONNECTION:
-        return ErrorClass.CONNECTION
     if state in _SCHEMA or state.startswith("28"):
         return ErrorClass.SCHEMA
     if not state or state.startswith(_SURROUNDINGS):

@@ -22,7 +22,7 @@ from ingestor.storage.flush import Flush, FlushSettings
 from ingestor.storage.ledger import Floor, beat, expire_keys
 from ingestor.storage.proof import prove
 from ingestor.storage.retention import read_retention
-from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
+from ingestor.storage.sqlstate import CONNECTION_ERRORS, READ_ONLY, classify
 
 _VERSION = "SELECT coalesce(max(version), 0) FROM {schema}.migration"
 CHUNK = """
@@ -101,7 +101,10 @@ class PostgresWriter:
             async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
                 await prove(connection, self.mint_key())
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
-            raise FlushError(f"the database takes no points: {describe(error)}", classify(error)) from error
+            # Read-only is the server that was reached: another may be the primary by now.
+            read_only = getattr(error, "sqlstate", None) == READ_ONLY
+            error_class = ErrorClass.CONNECTION if read_only else classify(error)
+            raise FlushError(f"the database takes no points: {describe(error)}", error_class) from error
 
     async def housekeep(self) -> None:
         """Beat, forget keys past the window, let the database's own upkeep run, and see how long it keeps points."""

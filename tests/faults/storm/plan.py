@@ -137,7 +137,7 @@ def default_plan(seed: int, points: int = 600_000, minutes: float = 0.0) -> Plan
 
 def hostile_plan(seed: int, points: int = 100_000) -> Plan:
     """Return what others do in the database, with few kills, and a long look at what healthy callers notice of it."""
-    return Plan(seed, points, HOSTILE_COUNTS, slices=6, slice_s=6.0, namespaces=False, disks=False, clocks=False)
+    return Plan(seed, points, HOSTILE_COUNTS, slices=8, slice_s=6.0, namespaces=False, disks=False, clocks=False)
 
 
 def short_plan(seed: int, points: int = 40_000) -> Plan:

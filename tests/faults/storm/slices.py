@@ -11,14 +11,15 @@ import numpy as np
 from faults.storm.hostile_actors import lock_chunk
 from faults.storm.marks import Mark
 from faults.storm.plan import Plan
+from faults.storm.rules import STATES
 from faults.storm.site import Site
 
 MAX_RATIO, MAX_WORST = 2.0, 4.0
 _ROUNDS = 3
 _SETTLE_S = 1.0
 _MAX_PACE, _LONGER = 8.0, 2.0
-_STATES = (0, 8, 4, 2, 10, 6)
-"""What the triggers raise in each hostile slice, numbers of ``rules.STATES``."""
+_STATES = ("P0001", "25006", "40001", "53100", "23514", "08006", "57014", "55P03")
+"""What the triggers raise in each hostile slice."""
 
 
 @dataclass
@@ -95,7 +96,7 @@ async def _measure_round(site: Site, plan: Plan, say: Callable[[str], None]) -> 
     say(f"{site.progress.elapsed_s:7.1f} s  healthy calls, hostile ones too, at 1/{pace:.1f} of the usual pace")
     for nth in range(plan.slices):
         for hostile in (False, True) if nth % 2 == 0 else (True, False):
-            async with _trouble(site, _STATES[nth % len(_STATES)]) if hostile else _quiet(site):
+            async with _trouble(site, STATES.index(_STATES[nth % len(_STATES)])) if hostile else _quiet(site):
                 taken = await asyncio.gather(*(caller.measure(slice_s) for caller in site.callers))
             calls = [call for one in taken for call in one]
             (latencies.hostile if hostile else latencies.calm).append(calls)
