@@ -105,7 +105,7 @@ class FakeWriter:
             self.connected = False
             raise FlushError("the database does not answer", ErrorClass.CONNECTION)
 
-    async def prove(self) -> None:
+    async def prove(self, rows: int = 1) -> None:
         if not self.connected or self.database.away:
             self.connected = False
             raise FlushError("the database does not answer", ErrorClass.CONNECTION)

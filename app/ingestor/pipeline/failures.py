@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ingestor.errors import PermanentError, TransientError
 from ingestor.pipeline.buffer import Buffer
-from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
+from ingestor.pipeline.health import PAGE_ROWS, DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held
 from ingestor.pipeline.settlement import Settlement
 from ingestor.storage.contract import Deferred, ErrorClass, Failed, FlushError
@@ -36,7 +36,7 @@ class FailedFlush:
         self,
         lane: int,
         store: Callable[[list[Held]], Awaitable[None]],
-        prove: Callable[[], Awaitable[None]],
+        prove: Callable[[int], Awaitable[None]],
         buffer: Buffer,
         settlement: Settlement,
         health: DatabaseHealth,
@@ -110,9 +110,8 @@ class FailedFlush:
             FlushError: it takes none; all that wait are back in the buffer.
         """
         try:
-            if error.error_class is ErrorClass.DISK_FULL:  # a row of the ledger may fit where points do not
-                raise error
-            await self._prove_commit()
+            # One row may fit where points do not.
+            await self._prove_commit(PAGE_ROWS if error.error_class is ErrorClass.DISK_FULL else 1)
         except FlushError:
             self._give_back(_joined(waiting))
             raise

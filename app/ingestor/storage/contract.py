@@ -201,8 +201,10 @@ class Writer(Protocol):
             FlushError: it does not; the connection may be gone.
         """
 
-    async def prove(self) -> None:
+    async def prove(self, rows: int = 1) -> None:
         """Commit something, so as to know whether the database or what is to be stored is at fault.
+
+        So many samples are stored with it and taken back.
 
         Raises:
             FlushError: it can't be done; the connection may be gone.

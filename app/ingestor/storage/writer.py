@@ -94,12 +94,12 @@ class PostgresWriter:
             problem = "the database does not answer" if error_class is ErrorClass.CONNECTION else "idle check"
             raise FlushError(f"{problem}: {describe(error)}", error_class) from error
 
-    async def prove(self) -> None:
+    async def prove(self, rows: int = 1) -> None:
         """Commit something; see ``contract.Writer.prove``."""
         connection = self._connected()
         try:
             async with terminated_on_failure(connection, CHECK_TIMEOUT_S):
-                await prove(connection, self.mint_key())
+                await prove(connection, self.mint_key(), rows)
         except (asyncpg.PostgresError, *CONNECTION_ERRORS) as error:
             # Read-only is the server that was reached: another may be the primary by now.
             read_only = getattr(error, "sqlstate", None) == READ_ONLY

@@ -29,9 +29,14 @@ class PoisonedWriter(FakeWriter):
 
 
 async def _keep_writing(pipeline: Pipeline, until: Callable[[], bool]) -> int:
-    """Write requests that nothing is wrong with, one after the other; return how many were stored."""
+    """Write requests that nothing is wrong with, one after the other; return how many were stored.
+
+    Each is admitted, from the first that is stored on.
+    """
     written = 0
     while not until():
+        if written:
+            pipeline.health.check_admission()
         assert await pipeline.hold(make_held(2)) == Stored(2)
         written += 1
         await asyncio.sleep(0.1)
