@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ingestor.errors import PermanentError, TransientError
 from ingestor.pipeline.buffer import Buffer
-from ingestor.pipeline.health import PAGE_ROWS, DatabaseHealth, retry_delay_s
+from ingestor.pipeline.health import DatabaseHealth, retry_delay_s
 from ingestor.pipeline.held import Held
 from ingestor.pipeline.settlement import Settlement
-from ingestor.storage.contract import Deferred, ErrorClass, Failed, FlushError
+from ingestor.storage.contract import PAGE_ROWS, Deferred, ErrorClass, Failed, FlushError
 from ingestor.storage.set_aside import REFUSED
 
 MAX_BLAMES = 8

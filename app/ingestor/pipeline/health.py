@@ -12,8 +12,6 @@ from ingestor.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-PAGE_ROWS = 1_000
-"""Samples of a proof after a full disk: more than fits into what is free of the last page, so that it shows again."""
 _BLOCKING = {ErrorClass.SCHEMA: "schema_not_ready", ErrorClass.DISK_FULL: "database_disk_full"}
 _BASE_DELAY_S = 0.1
 _MAX_DELAY_S = {ErrorClass.SCHEMA: 5.0, ErrorClass.DISK_FULL: 5.0, ErrorClass.UNKNOWN: 5.0}

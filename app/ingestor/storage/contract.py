@@ -13,6 +13,9 @@ from ingestor.points import Points, Reject, SlotColumn
 from ingestor.storage.rows import describe_point
 from ingestor.storage.set_aside import SetAside
 
+PAGE_ROWS = 1_000
+"""More samples than fit into what is free of the last page, so that a full disk shows."""
+
 
 class ErrorClass(StrEnum):
     """What a database error calls for; the ``class`` label of ``ingestor_database_errors_total``."""
@@ -204,7 +207,7 @@ class Writer(Protocol):
     async def prove(self, rows: int = 1) -> None:
         """Commit something, so as to know whether the database or what is to be stored is at fault.
 
-        So many samples are stored with it and taken back.
+        ``rows`` samples are stored with it and taken back.
 
         Raises:
             FlushError: it can't be done; the connection may be gone.

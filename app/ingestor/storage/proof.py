@@ -17,7 +17,7 @@ _INCONCLUSIVE = (ErrorClass.DATA, ErrorClass.RETRY)
 
 
 async def prove(connection: Connection, key: uuid.UUID, rows: int) -> None:
-    """Commit a row of the ledger that comes and goes, after so many samples that are rolled back.
+    """Commit a row of the ledger that comes and goes, after ``rows`` samples that are rolled back.
 
     Raises:
         asyncpg.PostgresError: the database takes no points.

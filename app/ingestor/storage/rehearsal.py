@@ -23,15 +23,13 @@ from ingestor.storage.connection import (
     open_connection,
     terminated_on_failure,
 )
-from ingestor.storage.contract import ErrorClass, FlushError
+from ingestor.storage.contract import PAGE_ROWS, ErrorClass, FlushError
 from ingestor.storage.copy_format import COLUMNS, encode_rows
 from ingestor.storage.ledger import Entry, beat, claim_keys, correct_entries, read_floor
 from ingestor.storage.sqlstate import CONNECTION_ERRORS, classify
 from ingestor.storage.writer import CHUNK
 
 _NAME = "ingestor-check"
-_ROWS = 1_000
-"""More than fits into what is free of the last page, so that a full disk shows."""
 _SERIES = """
 INSERT INTO {schema}.series (id, digest, service_name, metric_name, labels) VALUES ($1, $2, $3, $3, '{}')
 """
@@ -148,13 +146,13 @@ async def _write_series(connection: Connection) -> None:
 async def _write_points(connection: Connection) -> None:
     """Store rows of now, and one of the next chunk, as the coming day will need."""
     now_us = time.time_ns() // 1_000
-    times_us = np.full(_ROWS, now_us, np.int64)
+    times_us = np.full(PAGE_ROWS, now_us, np.int64)
     chunk_us = await connection.fetchval(CHUNK, connection.schema)
     if chunk_us is None:
         raise FlushError("samples is not a hypertable: run `ingestor schema apply`", ErrorClass.SCHEMA)
     times_us[-1] += chunk_us
     series_id = int.from_bytes(uuid.uuid4().bytes[:8], "big", signed=True)
-    rows = encode_rows(np.full(_ROWS, series_id, np.int64), times_us, np.ones(_ROWS))
+    rows = encode_rows(np.full(PAGE_ROWS, series_id, np.int64), times_us, np.ones(PAGE_ROWS))
     await connection.copy_in("samples", rows, COLUMNS)
 
 

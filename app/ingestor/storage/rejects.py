@@ -57,7 +57,7 @@ async def keep_rejects(connection: Connection, pod: str, rejects: list[Reject]) 
     """Write ``rejects`` in the transaction that is open, which goes on if the database refuses some of them.
 
     A database in LATIN1 has no way to write other scripts, so what it refuses is written again in ASCII, each for
-    itself. What it refuses then is logged by its number, all of them if the server says something of itself.
+    itself. What it refuses then is counted in the log; if the server itself is at fault, that is all of them.
 
     Raises:
         asyncpg.PostgresError: the connection is lost.

@@ -56,7 +56,7 @@ class Latencies:
 
     @property
     def beyond_bounds(self) -> list[tuple[float, float]]:
-        """Return what exceeds its bound, with the bound."""
+        """Return the ratios that exceed their bounds, each with its bound."""
         bounds = (self.ratio, MAX_RATIO), (self.worst, MAX_WORST)
         return [(ratio, most) for ratio, most in bounds if ratio > most]
 

@@ -32,7 +32,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 
 async def _search(connection: Connection, search: str = _TO_BLAME, settings: str = "") -> tuple[dict[int, str], int]:
-    """Return what is refused of the rows, and how many are stored."""
+    """Return the rows that are refused, with the reasons, and the number of rows that are stored."""
     async with transaction(connection, f"{settings}; SET LOCAL search_path = pg_temp, public"):
         refused = await insert_by_halves(connection, search, _ROWS)
         return refused, await connection.fetchval("SELECT count(*) FROM numbers")

@@ -29,9 +29,9 @@ class PoisonedWriter(FakeWriter):
 
 
 async def _keep_writing(pipeline: Pipeline, until: Callable[[], bool]) -> int:
-    """Write requests that nothing is wrong with, one after the other; return how many were stored.
+    """Write good requests one after the other; return the number that was stored.
 
-    Each is admitted, from the first that is stored on.
+    After the first, the server must admit every one.
     """
     written = 0
     while not until():
