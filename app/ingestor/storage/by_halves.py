@@ -5,7 +5,7 @@ neither the number of refused rows nor the language of the messages matters: no 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ingestor.storage.connection import Connection
 from ingestor.storage.sqlstate import SURROUNDINGS_PATTERN
@@ -76,13 +76,16 @@ has to end.
 _ANSWER = "SELECT current_setting('ingestor.refused')"
 
 
-def search_statement(insert: str, *, to_blame: bool = False) -> str:
+def search_statement(insert: str, *, to_blame: bool = False, ends_at: Iterable[str] = ()) -> str:
     """Return the search around ``insert``, a statement that inserts the rows of the array ``block``, each as JSON.
 
-    ``to_blame`` takes every error for the row's fault, but for those of the server as a whole. What a row may have met
-    by chance, such as a statement that an administrator cancels, has to happen to it twice.
+    ``to_blame`` takes every error for the row's fault, but for those of the server as a whole and the codes
+    ``ends_at``. What a row may have met by chance, such as a statement that an administrator cancels, has to happen to
+    it twice.
     """
     not_of_a_row = _NOT_OF_A_ROW if to_blame else _SURROUNDINGS
+    for state in ends_at:
+        not_of_a_row += f" OR SQLSTATE = '{state}'"
     return _SEARCH % {"insert": insert, "not_of_a_row": not_of_a_row, "surroundings": _SURROUNDINGS}
 
 

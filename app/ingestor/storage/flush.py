@@ -122,7 +122,13 @@ class Flush:
     async def _transaction(self) -> None:
         lock_timeout = f"SET LOCAL lock_timeout = '{self._patience.lock_ms}ms'"
         await self._connection.execute(f"{self._connection.begin}; {lock_timeout}; SAVEPOINT start")
-        await self._keep_rejects(await self._store())
+        with self._settings.rejects.sample(self._rejects(await self._store())) as kept:
+            if kept:
+                with self._measure("rejects"):
+                    await keep_rejects(self._connection, self._settings.pod, kept, last_try=self._to_blame)
+            await self._commit()
+
+    async def _commit(self) -> None:
         with self._measure("commit"):
             self._commit_sent = True
             status = await self._connection.execute("COMMIT")
@@ -190,7 +196,8 @@ class Flush:
                 owner, position = rows.locate(row)
                 self._parts[ours[owner]].set_points_aside([position], REFUSED, message)
 
-    async def _keep_rejects(self, stored: Sequence[int]) -> None:
+    def _rejects(self, stored: Sequence[int]) -> list[Reject]:
+        """Return the points that this transaction leaves out, as far as they are described."""
         rejects: list[Reject] = []
         for index in stored:
             part = self._parts[index]
@@ -198,10 +205,7 @@ class Flush:
         for part, outcome in zip(self._parts, self._settled(), strict=True):
             if part.answered and isinstance(outcome, Failed) and isinstance(outcome.error, PermanentError):
                 rejects += _given_up(part, outcome.error)
-        kept = self._settings.rejects.sample(rejects)
-        if kept:
-            with self._measure("rejects"):
-                await keep_rejects(self._connection, self._settings.pod, kept)
+        return rejects
 
 
 def _still_searching() -> TransientError:

@@ -27,6 +27,10 @@ CONNECTION_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSErro
 
 COMMIT_UNKNOWN = "40003"
 READ_ONLY = "25006"
+_DISK_FULL = "53100"
+_OUT_OF_MEMORY = "53200"
+SHORT_OF_ROOM = (_DISK_FULL, _OUT_OF_MEMORY)
+"""What passes once the server has its disk or memory again, as a rule after seconds."""
 
 
 def classify(error: BaseException) -> ErrorClass:
@@ -62,11 +66,11 @@ def goes_on(error: asyncpg.PostgresError) -> bool:
 
 
 def _classify_state(state: str) -> ErrorClass:
-    if state == "53100":
+    if state == _DISK_FULL:
         return ErrorClass.DISK_FULL
     if state in _RETRY:
         return ErrorClass.RETRY
-    if state == "53200":
+    if state == _OUT_OF_MEMORY:
         return ErrorClass.MEMORY
     if state.startswith("54"):
         return ErrorClass.SPLIT

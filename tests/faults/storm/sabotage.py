@@ -5,8 +5,8 @@ Nothing of this can be switched on in the product.
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import uvloop
@@ -63,8 +63,9 @@ class AckBeforeCommit(PostgresWriter):
 
 
 class _KeepNone(RejectSampler):
-    def sample(self, rejects: Iterable[Reject]) -> list[Reject]:
-        return []
+    @contextmanager
+    def sample(self, rejects: Iterable[Reject]) -> Iterator[list[Reject]]:
+        yield []
 
 
 class SilentRefusals(PostgresWriter):

@@ -1,6 +1,9 @@
 """Points that the database refuses are set aside, as many as they are; all others of their request are stored."""
 
+import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -8,9 +11,9 @@ import pytest
 from analytics.v1 import ingestor_pb2 as pb
 from ingestor.keys import mint_key
 from support.database import Database, fetch
-from support.obstacles import constrain, refuse
+from support.obstacles import allow, constrain, refuse
 from support.points import count_samples, fetch_value, key_bytes, rows
-from support.scrape import by_label, check_balance, scrape, until_nothing_is_held
+from support.scrape import by_label, check_balance, points_held, scrape, until_nothing_is_held
 from support.service import Service, error_reason, running_service
 
 POINTS = 20_000
@@ -32,6 +35,21 @@ async def _answer(service: Service, request: pb.WriteRequest) -> pb.WriteRespons
         except grpc.aio.AioRpcError as error:
             if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
                 raise
+
+
+@asynccontextmanager
+async def _others(service: Service) -> AsyncIterator[None]:
+    """Have points of others stored meanwhile, which shows that the database is well."""
+
+    async def write() -> None:
+        while True:
+            await service.client.write(rows([0.0]))
+            await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(write())
+    yield
+    assert not task.done(), "nobody else is kept out"
+    task.cancel()
 
 
 @pytest.mark.parametrize("ack", [pb.ACK_COMMITTED, pb.ACK_BUFFERED], ids=["committed", "buffered"])
@@ -143,8 +161,8 @@ async def test_rejects_that_can_not_be_kept_are_no_reason_to_store_nothing(
 async def test_a_reject_that_can_not_be_kept_takes_no_other_with_it(database: Database, state: str) -> None:
     await constrain(database, "samples", "value >= 0")
     await refuse(database, "rejects", "NEW.point->>'value' = '-2.0'", state=state)
-    async with running_service(database.writer_url) as service:
-        reply = await service.client.write(rows([1.0, -1.0, -2.0, -3.0]))
+    async with running_service(database.writer_url) as service, _others(service):
+        reply = await _answer(service, rows([1.0, -1.0, -2.0, -3.0], key=key_bytes()))
     assert (reply.accepted_points, reply.rejected_points) == (1, 3)
     kept = await fetch(database.admin_url, "SELECT point->>'value' FROM analytics.rejects ORDER BY 1")
     assert [value for (value,) in kept] == ["-1.0", "-3.0"]
@@ -160,3 +178,27 @@ async def test_rejects_that_the_encoding_lacks_are_kept_in_ascii(database: Datab
     assert (reply.accepted_points, reply.rejected_points) == (1, 1)
     kept = await fetch_value(database.admin_url, "SELECT point->'labels'->>'city' FROM analytics.rejects")
     assert kept == "&#26481;&#20140; & Z&#252;rich"
+
+
+@pytest.mark.parametrize(("state", "error_class"), [("53100", "disk_full"), ("53200", "memory")])
+async def test_rejects_are_kept_once_a_database_that_is_short_of_room_has_it_again(
+    database: Database, state: str, error_class: str
+) -> None:
+    await constrain(database, "samples", "value >= 0")
+    request = rows([-1.0 - n for n in range(60)])
+    request.ack = pb.ACK_BUFFERED
+    async with running_service(database.writer_url) as service:
+        await service.client.write(rows([0.0]))
+        # What is refused for itself needs no room in samples, so that only its rejects meet the fault.
+        await refuse(database, "samples", "NEW.value >= 0", state=state)
+        await refuse(database, "rejects", "true", state=state)
+        await service.client.write(request)
+        errors = 0.0
+        while errors < 3 and await points_held(service.http_port):
+            await asyncio.sleep(0.05)
+            samples = await scrape(service.http_port)
+            errors = by_label(samples, "ingestor_database_errors_total", "class").get(error_class, 0.0)
+        await allow(database, "rejects")
+        await allow(database, "samples")
+        await until_nothing_is_held(service.http_port)
+    assert await fetch_value(database.admin_url, "SELECT count(*) FROM analytics.rejects") == 60

@@ -66,6 +66,14 @@ async def test_a_read_only_database_is_no_row_s_fault(connection: Connection) ->
         await _search(connection, search, settings="; SET LOCAL transaction_read_only = on")
 
 
+async def test_a_code_at_which_it_is_to_end_is_no_row_s_fault(connection: Connection) -> None:
+    await connection.execute(_SETUP.format(body=_RAISE, bad=_BAD) + "; SET test.state = '53100'")
+    with pytest.raises(asyncpg.DiskFullError):
+        await _search(connection, search_statement(_INSERT, to_blame=True, ends_at=("53200", "53100")))
+    await connection.execute("SET test.state = '53400'")
+    assert (await _search(connection, search_statement(_INSERT, to_blame=True, ends_at=("53200", "53100"))))[1] == 99
+
+
 async def test_a_lock_is_waited_for_once_and_not_by_each_row(database: Database, connection: Connection) -> None:
     await connection.execute("CREATE TABLE analytics.numbers (number int)")
     search = search_statement(_INSERT.replace("numbers", "analytics.numbers"), to_blame=True)
