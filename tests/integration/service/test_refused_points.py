@@ -47,9 +47,11 @@ async def _others(service: Service) -> AsyncIterator[None]:
             await asyncio.sleep(0.1)
 
     task = asyncio.create_task(write())
-    yield
-    assert not task.done(), "nobody else is kept out"
-    task.cancel()
+    try:
+        yield
+        assert not task.done(), "nobody else is kept out"
+    finally:
+        task.cancel()
 
 
 @pytest.mark.parametrize("ack", [pb.ACK_COMMITTED, pb.ACK_BUFFERED], ids=["committed", "buffered"])
